@@ -1,0 +1,1 @@
+"""Telling people: local outputs now, email through a durable outbox."""

@@ -1,0 +1,1 @@
+"""Sources of frames. ``interface.Camera`` is the contract; capture runs in a process that can be killed."""

@@ -1,0 +1,1 @@
+"""Model bundles on the box: where the shipped one lies."""

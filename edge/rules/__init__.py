@@ -1,0 +1,1 @@
+"""One file per rule. A rule only says "true now, with this evidence"; ``edge.incidents`` does the rest."""
