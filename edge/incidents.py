@@ -1,0 +1,181 @@
+"""From "true now" to "this happened": opening, escalation, closing, cooldown. The only place that decides these.
+
+Takes observations from rules and from any other source (a camera watchdog, later inputs and health) alike. One
+incident lives per (camera, rule, zone).
+"""
+
+from __future__ import annotations
+
+import queue
+from collections import Counter, deque
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from edge.types import ChangeKind, Incident, IncidentChange, Observation, Severity
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from datetime import datetime
+
+Key = tuple[str, str, str]
+
+_RESTORE_S = 60.0  # after a restart a condition has this long to be seen again
+_KEPT = 200  # suppressions remembered for people who ask "why was there no alert?"
+
+
+@dataclass(frozen=True, slots=True)
+class Suppression:
+    """An observation that became no incident. ``count``: how many in a row, the last at ``t_utc``."""
+
+    camera: str
+    rule: str
+    zone: str
+    severity: Severity
+    reason: str
+    t_utc: datetime
+    count: int
+
+
+@dataclass(slots=True)
+class _Open:
+    incident: Incident
+    last_s: float
+    last_utc: datetime
+    grace_s: float
+
+
+class Incidents:
+    """All incidents of one box.
+
+    :param new_id: makes incident ids, unique for ever.
+    :param close_after_s: an incident closes when its condition was not seen for this long.
+    :param cooldown_s: after an incident whose alert was queued has closed, the same rule and zone stays quiet for
+        this long, unless the new severity is higher.
+    :param close_after_by_rule: exceptions to ``close_after_s``.
+    """
+
+    def __init__(
+        self,
+        *,
+        new_id: Callable[[], str],
+        close_after_s: float,
+        cooldown_s: float,
+        close_after_by_rule: Mapping[str, float] | None = None,
+    ) -> None:
+        self._new_id = new_id
+        self._close_after_s = close_after_s
+        self._cooldown_s = cooldown_s
+        self._by_rule = dict(close_after_by_rule or {})
+        self._open: dict[Key, _Open] = {}
+        self._alerted: set[str] = set()
+        self._quiet: dict[Key, tuple[float, Severity]] = {}  # until, severity of the incident that alerted
+        self._acknowledged: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._suppressed: deque[Suppression] = deque(maxlen=_KEPT)
+        self.opened_total: Counter[tuple[str, str]] = Counter()
+        self.suppressed_total: Counter[str] = Counter()
+
+    def update(
+        self, camera: str, observations: Sequence[Observation], *, t_mono_s: float, t_utc: datetime
+    ) -> list[IncidentChange]:
+        """Take all that is true now for one camera; returns what changed, in order."""
+        self._take_acknowledgements()
+        changes = []
+        for observation in observations:
+            change = self._observe(observation, t_mono_s, t_utc)
+            if change:
+                changes.append(change)
+        for key, open_ in list(self._open.items()):
+            if key[0] == camera and t_mono_s - open_.last_s > open_.grace_s:
+                restored = open_.grace_s == _RESTORE_S and open_.incident.incident_id not in self._alerted
+                changes.append(self._close(key, "interrupted" if restored else "", t_mono_s, t_utc))
+        return changes
+
+    def alert_queued(self, incident_id: str) -> None:
+        """An alert of this incident is safe on disk; from any thread. Only then does a cooldown follow."""
+        self._acknowledged.put(incident_id)
+
+    def restore(self, incidents: Iterable[Incident], *, t_mono_s: float, t_utc: datetime) -> None:
+        """Take over incidents that were open before a restart: each goes on if seen again within 60 s."""
+        for incident in incidents:
+            key = (incident.camera, incident.rule, incident.zone)
+            self._open[key] = _Open(incident, t_mono_s, incident.closed_utc or t_utc, _RESTORE_S)
+
+    def finish(self, *, reason: str, t_mono_s: float, t_utc: datetime) -> list[IncidentChange]:
+        """Close everything: the source is over."""
+        self._take_acknowledgements()
+        return [self._close(key, reason, t_mono_s, t_utc) for key in list(self._open)]
+
+    @property
+    def open_incidents(self) -> tuple[Incident, ...]:
+        return tuple(o.incident for o in list(self._open.values()))
+
+    @property
+    def suppressions(self) -> tuple[Suppression, ...]:
+        """The latest suppressed observations, oldest first."""
+        return tuple(self._suppressed)
+
+    def _observe(self, seen: Observation, t_mono_s: float, t_utc: datetime) -> IncidentChange | None:
+        key = (seen.camera, seen.rule, seen.zone)
+        open_ = self._open.get(key)
+        if open_ is None:
+            return self._maybe_open(key, seen, t_mono_s, t_utc)
+        open_.last_s, open_.last_utc = t_mono_s, t_utc
+        open_.grace_s = self._by_rule.get(seen.rule, self._close_after_s)
+        incident = open_.incident
+        worse = seen.severity > incident.severity
+        if worse or (seen.severity, seen.value) > (incident.peak.severity, incident.peak.value):
+            open_.incident = replace(incident, peak=seen, severity=max(seen.severity, incident.severity))
+        return IncidentChange(ChangeKind.ESCALATED, open_.incident, t_mono_s, t_utc) if worse else None
+
+    def _maybe_open(self, key: Key, seen: Observation, t_mono_s: float, t_utc: datetime) -> IncidentChange | None:
+        until, severity = self._quiet.get(key, (t_mono_s, Severity.INFO))
+        if t_mono_s < until and seen.severity <= severity:
+            self._suppress(seen, "cooldown", t_utc)
+            return None
+        self._quiet.pop(key, None)
+        incident = Incident(
+            incident_id=self._new_id(),
+            camera=seen.camera,
+            rule=seen.rule,
+            zone=seen.zone,
+            severity=seen.severity,
+            opened_utc=t_utc,
+            opened_mono_s=t_mono_s,
+            closed_utc=None,
+            closed_mono_s=None,
+            peak=seen,
+        )
+        grace = self._by_rule.get(seen.rule, self._close_after_s)
+        self._open[key] = _Open(incident, t_mono_s, t_utc, grace)
+        self.opened_total[(seen.rule, seen.severity.label)] += 1
+        return IncidentChange(ChangeKind.OPENED, incident, t_mono_s, t_utc)
+
+    def _close(self, key: Key, reason: str, t_mono_s: float, t_utc: datetime) -> IncidentChange:
+        open_ = self._open.pop(key)
+        incident_id = open_.incident.incident_id
+        # It ended when its condition was last seen, not when we had waited long enough to believe it.
+        closed = replace(
+            open_.incident,
+            closed_utc=open_.last_utc,
+            closed_mono_s=open_.last_s,
+            close_reason=reason or "condition ended",
+        )
+        if incident_id in self._alerted:
+            self._alerted.discard(incident_id)
+            self._quiet[key] = (t_mono_s + self._cooldown_s, closed.severity)
+        return IncidentChange(ChangeKind.CLOSED, closed, t_mono_s, t_utc)
+
+    def _suppress(self, seen: Observation, reason: str, t_utc: datetime) -> None:
+        last = self._suppressed[-1] if self._suppressed else None
+        if last and (last.camera, last.rule, last.zone, last.reason) == (seen.camera, seen.rule, seen.zone, reason):
+            self._suppressed[-1] = replace(last, t_utc=t_utc, count=last.count + 1)
+            return
+        self.suppressed_total[reason] += 1
+        self._suppressed.append(Suppression(seen.camera, seen.rule, seen.zone, seen.severity, reason, t_utc, 1))
+
+    def _take_acknowledgements(self) -> None:
+        while True:
+            try:
+                self._alerted.add(self._acknowledged.get_nowait())
+            except queue.Empty:
+                return

@@ -1,0 +1,188 @@
+"""Follows detections from frame to frame. All limits are seconds of capture time: correct at any and at uneven rates.
+
+Two passes as in ByteTrack (Zhang et al. 2022): confident boxes first, then weak ones keep alive what is already
+followed. A life: tentative (seen once), confirmed (published), lost (published with ``unseen_s`` > 0), forgotten.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edge.track.assignment import assign
+from edge.track.motion import Motion, to_centre, to_corners
+from edge.types import F32, F64, I64, Bool, Detections, Tracks
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+_MIN_IOU = 0.1
+_REACH = 0.35  # box heights that a detection may be off its prediction at once ...
+_REACH_PER_S = 0.8  # ... and for every second that the track was not seen ...
+_MAX_REACH = 1.5  # ... up to here: beyond, it is as likely someone else
+_MAX_LOG_RATIO = 0.6  # heights of the same person differ by less than a factor e^0.6 = 1.8 after a gap
+
+
+class Tracker:
+    """Tracks of one camera.
+
+    :param new_score: a track starts only from a detection at least this sure, 0..1.
+    :param confirm_s: a track is published once it was seen for this long, and at least twice.
+    :param tentative_s: an unconfirmed track is forgotten when it was not seen for this long.
+    :param remember_s: a confirmed track is forgotten when it was not seen for this long.
+    :param person_classes: classes that can hold an object.
+    :param held_classes: classes that a person may hold.
+    """
+
+    def __init__(
+        self,
+        *,
+        new_score: float = 0.45,
+        confirm_s: float = 0.25,
+        tentative_s: float = 0.8,
+        remember_s: float = 3.0,
+        person_classes: Collection[int] = (0,),
+        held_classes: Collection[int] = (),
+    ) -> None:
+        self._new_score = new_score
+        self._confirm_s = confirm_s
+        self._tentative_s = tentative_s
+        self._remember_s = remember_s
+        self._person_classes = np.array(sorted(person_classes), np.int64)
+        self._held_classes = np.array(sorted(held_classes), np.int64)
+        self._motion = Motion()
+        self._next_id = 1
+        self._now_s: float | None = None
+        self._id: I64 = np.zeros(0, np.int64)
+        self._box: F32 = np.zeros((0, 4), np.float32)
+        self._score: F32 = np.zeros(0, np.float32)
+        self._class: I64 = np.zeros(0, np.int64)
+        self._first_s: F64 = np.zeros(0)
+        self._last_s: F64 = np.zeros(0)
+        self._hits: I64 = np.zeros(0, np.int64)
+        self._confirmed: Bool = np.zeros(0, np.bool_)
+
+    def update(self, detections: Detections, t_mono_s: float) -> Tracks:
+        """Take one frame's detections; ``t_mono_s`` is its capture time.
+
+        A frame that is not newer than the last one is judged as if it came at the same time.
+        """
+        now = t_mono_s if self._now_s is None else max(t_mono_s, self._now_s)
+        dt = 0.0 if self._now_s is None else now - self._now_s
+        self._motion.predict(dt, self._last_s < (self._now_s or now))
+        self._now_s = now
+
+        confident = detections.score >= self._new_score
+        free_track = np.ones(len(self._id), np.bool_)
+        free_detection = np.ones(len(detections), np.bool_)
+        for stage in (confident, ~confident):
+            self._match(detections, stage & free_detection, free_track, free_detection, now)
+        self._start(detections, confident & free_detection, now)
+        self._forget(now)
+        return self._published(now)
+
+    def _match(
+        self, detections: Detections, candidates: Bool, free_track: Bool, free_detection: Bool, now: float
+    ) -> None:
+        d, t = np.flatnonzero(candidates), np.flatnonzero(free_track)
+        if not len(d) or not len(t):
+            return
+        measured = to_centre(detections.xyxy[d])
+        cost = self._cost(t, measured, now)
+        cost[self._class[t][:, None] != detections.class_id[d][None, :]] = np.inf
+        row, col = assign(cost)
+        track, det = t[row], d[col]
+        self._motion.correct(track, measured[col])
+        self._box[track] = detections.xyxy[det]
+        self._score[track] = detections.score[det]
+        self._last_s[track] = now
+        self._hits[track] += 1
+        self._confirmed[track] |= (self._hits[track] >= 2) & (now - self._first_s[track] >= self._confirm_s)
+        free_track[track] = False
+        free_detection[det] = False
+
+    def _cost(self, tracks: I64, measured: F64, now: float) -> F64:
+        """How unlike each track's prediction each measurement is, 0..1; (T, D), ``inf`` where out of reach."""
+        predicted = self._motion.position[tracks]
+        overlap = iou(to_corners(predicted), to_corners(measured))
+        height = np.maximum(predicted[:, None, 3], measured[None, :, 3])
+        away = np.hypot(
+            predicted[:, None, 0] - measured[None, :, 0],
+            # From the feet: a box cut off by the picture's edge or a counter moves its centre, not its place.
+            (predicted[:, None, 1] + predicted[:, None, 3] / 2) - (measured[None, :, 1] + measured[None, :, 3] / 2),
+        ) / np.maximum(height, 1.0)
+        reach = np.minimum(_REACH + _REACH_PER_S * (now - self._last_s[tracks]), _MAX_REACH)[:, None]
+        alike = np.abs(np.log(np.maximum(predicted[:, None, 3], 1.0) / np.maximum(measured[None, :, 3], 1.0)))
+        near = (away < reach) & (alike < _MAX_LOG_RATIO)
+        closeness = np.where(near, 1 - away / reach, 0.0)
+        cost: F64 = 1 - (overlap + closeness) / 2
+        cost[(overlap < _MIN_IOU) & ~near] = np.inf
+        return cost
+
+    def _start(self, detections: Detections, mask: Bool, now: float) -> None:
+        n = int(mask.sum())
+        if not n:
+            return
+        self._motion.add(to_centre(detections.xyxy[mask]))
+        self._id = np.concatenate([self._id, np.arange(self._next_id, self._next_id + n, dtype=np.int64)])
+        self._next_id += n
+        self._box = np.concatenate([self._box, detections.xyxy[mask]])
+        self._score = np.concatenate([self._score, detections.score[mask]])
+        self._class = np.concatenate([self._class, detections.class_id[mask]])
+        self._first_s = np.concatenate([self._first_s, np.full(n, now)])
+        self._last_s = np.concatenate([self._last_s, np.full(n, now)])
+        self._hits = np.concatenate([self._hits, np.ones(n, np.int64)])
+        self._confirmed = np.concatenate([self._confirmed, np.zeros(n, np.bool_)])
+
+    def _forget(self, now: float) -> None:
+        unseen = now - self._last_s
+        keep = np.where(self._confirmed, unseen <= self._remember_s, unseen <= self._tentative_s)
+        if keep.all():
+            return
+        self._motion.keep(keep)
+        self._id, self._box, self._score = self._id[keep], self._box[keep], self._score[keep]
+        self._class, self._first_s, self._last_s = self._class[keep], self._first_s[keep], self._last_s[keep]
+        self._hits, self._confirmed = self._hits[keep], self._confirmed[keep]
+
+    def _published(self, now: float) -> Tracks:
+        m = self._confirmed
+        seen = self._last_s[m] == now
+        # What is seen is shown as seen; what is not, where it is expected.
+        xyxy = np.where(seen[:, None], self._box[m], to_corners(self._motion.position[m]))
+        track_id, class_id = self._id[m], self._class[m]
+        return Tracks(
+            track_id=track_id,
+            xyxy=xyxy.astype(np.float32),
+            score=self._score[m],
+            class_id=class_id,
+            age_s=now - self._first_s[m],
+            unseen_s=now - self._last_s[m],
+            holder_id=self._holders(track_id, xyxy, class_id),
+        )
+
+    def _holders(self, track_id: I64, xyxy: F32, class_id: I64) -> I64:
+        holder = np.full(len(track_id), -1, np.int64)
+        people = np.flatnonzero(np.isin(class_id, self._person_classes))
+        things = np.flatnonzero(np.isin(class_id, self._held_classes))
+        if not len(people) or not len(things):
+            return holder
+        body, thing = to_centre(xyxy[people]), to_centre(xyxy[things])
+        # Arm's length is about 0.4 of a person's height; the hand may be outside the box that a detector draws.
+        off = np.maximum(np.abs(thing[:, None, :2] - body[None, :, :2]) - body[None, :, 2:] / 2, 0)
+        away = np.hypot(off[..., 0], off[..., 1]) / np.maximum(body[None, :, 3], 1.0)
+        nearest = np.argmin(away, axis=1)
+        within = away[np.arange(len(things)), nearest] < 0.2
+        holder[things[within]] = track_id[people[nearest[within]]]
+        return holder
+
+
+def iou(a: F32, b: F32) -> F64:
+    """Intersection over union of boxes (A, 4) and (B, 4) as corners: (A, B), 0..1."""
+    top_left = np.maximum(a[:, None, :2], b[None, :, :2])
+    bottom_right = np.minimum(a[:, None, 2:], b[None, :, 2:])
+    inside = np.prod(np.maximum(bottom_right - top_left, 0), axis=2)
+    area_a = np.prod(np.maximum(a[:, 2:] - a[:, :2], 0), axis=1)
+    area_b = np.prod(np.maximum(b[:, 2:] - b[:, :2], 0), axis=1)
+    union = area_a[:, None] + area_b[None, :] - inside
+    return np.asarray(inside / np.maximum(union, 1e-9), np.float64)

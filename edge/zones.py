@@ -1,0 +1,69 @@
+"""Who is where: polygons in the picture and the tracks that stand in them.
+
+The feet decide: the bottom centre of the box. Where the feet are out of the picture, the box ends at the picture's
+lower edge and that point, the lowest visible one, decides in their place. For an object in a hand its own bottom
+centre decides too.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edge.types import F64, Bool, Tracks, Zone, ZoneKind
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+WHOLE_PICTURE = "picture"
+_INSIDE = 1e-4  # keeps a point on the picture's very edge inside a zone that reaches that edge
+
+
+class ZoneMap:
+    """Zones of one camera; where none is a lobby, the whole picture is one, named ``picture``.
+
+    :param camera: the camera's name.
+    :param zones: zones of all cameras; those of other cameras are left out.
+    """
+
+    def __init__(self, camera: str, zones: Sequence[Zone]) -> None:
+        own = tuple(z for z in zones if z.camera == camera)
+        if not any(z.kind is ZoneKind.LOBBY for z in own):
+            corners = np.array([[0, 0], [1, 0], [1, 1], [0, 1]], np.float32)
+            own = (*own, Zone(camera, WHOLE_PICTURE, ZoneKind.LOBBY, corners))
+        self.zones = own
+        longest = max(len(z.polygon) for z in own)
+        # Repeating the last corner adds edges of no length, which no ray crosses.
+        padded = [np.pad(z.polygon, ((0, longest - len(z.polygon)), (0, 0)), mode="edge") for z in own]
+        self._start: F64 = np.stack(padded).astype(np.float64)
+        self._end: F64 = np.roll(self._start, -1, axis=1)
+        self._ignored = np.array([z.kind is ZoneKind.IGNORE for z in own])
+
+    def occupancy(self, tracks: Tracks, size: tuple[int, int]) -> Bool:
+        """Which zone holds which track: bool (Z, M). ``size``: (width, height) of the frame in pixels."""
+        return self._contains(feet(tracks, size))
+
+    def counted(self, tracks: Tracks, size: tuple[int, int]) -> Bool:
+        """Tracks (M,) that stand in no ``ignore`` zone."""
+        keep: Bool = ~self._contains(feet(tracks, size))[self._ignored].any(axis=0)
+        return keep
+
+    def _contains(self, points: F64) -> Bool:
+        """Even-odd rule (a ray to the right crosses an odd number of edges), all zones, edges and points at once."""
+        px, py = points[None, None, :, 0], points[None, None, :, 1]
+        x1, y1 = self._start[:, :, None, 0], self._start[:, :, None, 1]
+        x2, y2 = self._end[:, :, None, 0], self._end[:, :, None, 1]
+        straddles = (y1 > py) != (y2 > py)
+        rise = np.where(y2 == y1, 1.0, y2 - y1)
+        crosses = straddles & (px < x1 + (py - y1) * (x2 - x1) / rise)
+        inside: Bool = crosses.sum(axis=1) % 2 == 1
+        return inside
+
+
+def feet(tracks: Tracks, size: tuple[int, int]) -> F64:
+    """The deciding points (M, 2), x y normalised to 0..1 and kept inside the picture."""
+    width, height = size
+    box = tracks.xyxy.astype(np.float64)
+    points = np.stack([(box[:, 0] + box[:, 2]) / 2 / max(width, 1), box[:, 3] / max(height, 1)], axis=1)
+    return np.clip(points, _INSIDE, 1 - _INSIDE)
