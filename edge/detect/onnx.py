@@ -1,0 +1,223 @@
+"""The detector that kiosks use: a model bundle, run by onnxruntime."""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import onnxruntime as ort
+
+from edge.detect.decode import Decoder
+from edge.detect.letterbox import Letterbox
+from edge.detect.manifest import MANIFEST_NAME, Manifest, OutputSpec, read_manifest, read_model
+from edge.detect.nms import nms
+from edge.errors import DetectorError, ManifestError
+from edge.types import Detections
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from edge.types import F32, I64, U8, Frame
+
+log = logging.getLogger(__name__)
+
+# More threads than this gain nothing with a nano model, and the rest of the box needs a core as well.
+_MAX_AUTO_THREADS = 4
+
+
+class OnnxDetector:
+    """Implements ``edge.detect.interface.Detector`` over a bundle folder. One thread at a time.
+
+    The bytes that are hashed are the bytes that run, and the first, slow inference happens here, not on a frame.
+
+    :param bundle: folder with ``manifest.json`` and the model it names.
+    :param threads: threads for inference; 0: one per available core, at most 4.
+    :param providers: onnxruntime's execution providers, in order of preference; one that is not built in is an error.
+    :param classes: keep only these classes (ids still index all); None: all.
+    :param score_floor: one threshold for all classes instead of the manifest's, 0..1; for evaluation.
+    :param max_detections: boxes per frame at the most; 0: as the manifest says.
+    :param session_config: further onnxruntime session settings, by key.
+    :raises ManifestError: the manifest is wrong, or does not match the model.
+    :raises DetectorError: the model cannot be loaded or run, or an argument names what is not there.
+    """
+
+    def __init__(
+        self,
+        bundle: Path,
+        *,
+        threads: int = 0,
+        providers: Sequence[str] = ("CPUExecutionProvider",),
+        classes: Sequence[str] | None = None,
+        score_floor: float | None = None,
+        max_detections: int = 0,
+        session_config: Mapping[str, str] | None = None,
+    ) -> None:
+        self._bundle = bundle
+        self._manifest = read_manifest(bundle)
+        m = self._manifest
+        self._session = _session(bundle, m, threads=threads, providers=providers, config=session_config or {})
+        _check_graph(bundle, m, self._session)
+        self._letterbox = Letterbox(width=m.input.width, height=m.input.height, fill=m.input.fill)
+        self._decoder = Decoder(
+            _thresholds(m, score_floor), class_ids=_class_ids(bundle, m, classes), limit=m.nms.max_candidates
+        )
+        self._limit = max_detections or m.nms.max_detections
+        self._outputs = [m.outputs.boxes.name, m.outputs.scores.name]
+        self._warm_up()
+        log.info(
+            f"model {m.label} loaded from {bundle}",
+            extra={"kg": {"event": "model_loaded", "model": m.label, "sha256": m.model.sha256, "bundle": str(bundle)}},
+        )
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return self._manifest.classes
+
+    @property
+    def model(self) -> str:
+        return self._manifest.label
+
+    @property
+    def manifest(self) -> Manifest:
+        """What the bundle says about itself."""
+        return self._manifest
+
+    def detect(self, frame: Frame) -> Detections:
+        return self.detect_image(frame.image)
+
+    def detect_image(self, image: U8) -> Detections:
+        """As ``detect``, for a picture alone: uint8 (H, W, 3) BGR. A picture without pixels holds nothing.
+
+        :raises DetectorError: the model cannot be run.
+        """
+        if image.size == 0:
+            return Detections.empty()
+        tensor, geometry = self._letterbox(image)
+        boxes, scores = self._infer(tensor)
+        found = self._decoder(boxes, scores)
+        if not len(found):
+            return Detections.empty()
+        keep = nms(found.xyxy, found.score, found.class_id, iou=self._manifest.nms.iou, limit=self._limit)
+        xyxy = geometry.to_frame(found.xyxy[keep])
+        # What lies wholly in the grey border is cut down to nothing.
+        inside = (xyxy[:, 2] > xyxy[:, 0]) & (xyxy[:, 3] > xyxy[:, 1])
+        keep = keep[inside]
+        return Detections(xyxy[inside], found.score[keep], found.class_id[keep])
+
+    def _infer(self, tensor: U8) -> tuple[F32, F32]:
+        try:
+            boxes, scores = self._session.run(self._outputs, {self._manifest.input.name: tensor})
+        except Exception as error:  # onnxruntime's own exceptions share no base but this
+            raise DetectorError(
+                f"{self._bundle}: the model failed while running: {_first_line(error)}",
+                hint="check free memory; if it fails again, install the model bundle anew",
+            ) from error
+        return boxes[0], scores[0]
+
+    def _warm_up(self) -> None:
+        blank = np.full((1, self._letterbox.height, self._letterbox.width, 3), self._manifest.input.fill, np.uint8)
+        boxes, scores = self._infer(blank)
+        _check_shape(self._bundle, "outputs.boxes", self._manifest.outputs.boxes, boxes)
+        _check_shape(self._bundle, "outputs.scores", self._manifest.outputs.scores, scores)
+
+
+def _session(
+    bundle: Path, manifest: Manifest, *, threads: int, providers: Sequence[str], config: Mapping[str, str]
+) -> Any:
+    available = ort.get_available_providers()
+    absent = [p for p in providers if p not in available]
+    if absent or not providers:
+        raise DetectorError(
+            f"onnxruntime here has no execution provider {', '.join(absent) or '(none was named)'}",
+            hint=f"available: {', '.join(available)}",
+        )
+    if threads < 0:
+        raise DetectorError(f"threads = {threads}", hint="0 (as many as there are cores, at most 4) or more")
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads or min(_MAX_AUTO_THREADS, _available_cores())
+    options.inter_op_num_threads = 1
+    options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
+    options.log_severity_level = 3
+    # Spinning threads burn a core between frames.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.add_session_config_entry("session.inter_op.allow_spinning", "0")
+    for key, value in config.items():
+        options.add_session_config_entry(key, value)
+    content = read_model(bundle, manifest)
+    try:
+        return ort.InferenceSession(content, options, providers=list(providers))
+    except Exception as error:  # onnxruntime's own exceptions share no base but this
+        raise DetectorError(
+            f"{bundle / manifest.model.file}: onnxruntime {ort.__version__} cannot load it: {_first_line(error)}",
+            hint="the file is no ONNX model, or needs a newer onnxruntime; make the bundle again with export-model",
+        ) from error
+
+
+def _available_cores() -> int:
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not on every system
+        return os.cpu_count() or 1
+
+
+def _check_graph(bundle: Path, manifest: Manifest, session: Any) -> None:
+    """Every difference between what the manifest says and what the graph is, in one error."""
+    spec = manifest.input
+    wanted: dict[str, tuple[str, str, list[int]]] = {
+        "input": (spec.name, "tensor(uint8)", [1, spec.height, spec.width, 3]),
+        "outputs.boxes": (manifest.outputs.boxes.name, "tensor(float)", list(manifest.outputs.boxes.shape)),
+        "outputs.scores": (manifest.outputs.scores.name, "tensor(float)", list(manifest.outputs.scores.shape)),
+    }
+    inputs = {i.name: i for i in session.get_inputs()}
+    outputs = {o.name: o for o in session.get_outputs()}
+    where = bundle / MANIFEST_NAME
+    faults: list[str] = []
+    for key, (name, dtype, shape) in wanted.items():
+        nodes = inputs if key == "input" else outputs
+        node = nodes.get(name)
+        if node is None:
+            faults.append(f"{where}: {key}.name: {name!r}, but the model has {sorted(nodes)}")
+            continue
+        if node.type != dtype:
+            faults.append(f"{where}: {key}.dtype: {dtype}, but the model has {node.type}")
+        if list(node.shape) != shape:
+            faults.append(f"{where}: {key}: shape {shape}, but the model has {list(node.shape)}")
+    if len(inputs) != 1:
+        faults.append(f"{where}: input: the model has {len(inputs)} inputs, one is allowed")
+    if faults:
+        raise ManifestError("\n".join(faults), hint="the manifest belongs to another model; install the bundle anew")
+
+
+def _check_shape(bundle: Path, key: str, spec: OutputSpec, got: F32) -> None:
+    if tuple(got.shape) != tuple(spec.shape[1:]):
+        raise ManifestError(
+            f"{bundle / MANIFEST_NAME}: {key}.shape: {list(spec.shape[1:])}, but the model gave {list(got.shape)}",
+            hint="the manifest belongs to another model; install the bundle anew",
+        )
+
+
+def _thresholds(manifest: Manifest, floor: float | None) -> F32:
+    if floor is None:
+        return np.array([manifest.thresholds[name] for name in manifest.classes], np.float32)
+    if not 0 <= floor <= 1:
+        raise DetectorError(f"score_floor = {floor}", hint="allowed: 0 to 1")
+    return np.full(len(manifest.classes), floor, np.float32)
+
+
+def _class_ids(bundle: Path, manifest: Manifest, names: Sequence[str] | None) -> I64 | None:
+    if names is None:
+        return None
+    unknown = sorted(set(names) - set(manifest.classes))
+    if unknown:
+        raise DetectorError(
+            f"{bundle}: the model {manifest.label} has no class {', '.join(map(repr, unknown))}",
+            hint=f"its classes: {', '.join(manifest.classes)}",
+        )
+    return np.array(sorted({manifest.classes.index(n) for n in names}), np.int64)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:300]
