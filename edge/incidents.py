@@ -42,6 +42,8 @@ class _Open:
     last_s: float
     last_utc: datetime
     grace_s: float
+    restored: bool = False
+    alerted: bool = False
 
 
 class Incidents:
@@ -67,7 +69,8 @@ class Incidents:
         self._cooldown_s = cooldown_s
         self._by_rule = dict(close_after_by_rule or {})
         self._open: dict[Key, _Open] = {}
-        self._alerted: set[str] = set()
+        # Lately closed ones whose alert is not on disk yet: key, quiet until, severity.
+        self._unacknowledged: dict[str, tuple[Key, float, Severity]] = {}
         self._quiet: dict[Key, tuple[float, Severity]] = {}  # until, severity of the incident that alerted
         self._acknowledged: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._suppressed: deque[Suppression] = deque(maxlen=_KEPT)
@@ -86,8 +89,8 @@ class Incidents:
                 changes.append(change)
         for key, open_ in list(self._open.items()):
             if key[0] == camera and t_mono_s - open_.last_s > open_.grace_s:
-                restored = open_.grace_s == _RESTORE_S and open_.incident.incident_id not in self._alerted
-                changes.append(self._close(key, "interrupted" if restored else "", t_mono_s, t_utc))
+                reason = "interrupted by a restart" if open_.restored else "condition ended"
+                changes.append(self._close(key, reason, t_mono_s, t_utc))
         return changes
 
     def alert_queued(self, incident_id: str) -> None:
@@ -98,7 +101,7 @@ class Incidents:
         """Take over incidents that were open before a restart: each goes on if seen again within 60 s."""
         for incident in incidents:
             key = (incident.camera, incident.rule, incident.zone)
-            self._open[key] = _Open(incident, t_mono_s, incident.closed_utc or t_utc, _RESTORE_S)
+            self._open[key] = _Open(incident, t_mono_s, t_utc, _RESTORE_S, restored=True, alerted=True)
 
     def finish(self, *, reason: str, t_mono_s: float, t_utc: datetime) -> list[IncidentChange]:
         """Close everything: the source is over."""
@@ -120,7 +123,7 @@ class Incidents:
         if open_ is None:
             return self._maybe_open(key, seen, t_mono_s, t_utc)
         open_.last_s, open_.last_utc = t_mono_s, t_utc
-        open_.grace_s = self._by_rule.get(seen.rule, self._close_after_s)
+        open_.grace_s, open_.restored = self._by_rule.get(seen.rule, self._close_after_s), False
         incident = open_.incident
         worse = seen.severity > incident.severity
         if worse or (seen.severity, seen.value) > (incident.peak.severity, incident.peak.value):
@@ -152,17 +155,15 @@ class Incidents:
 
     def _close(self, key: Key, reason: str, t_mono_s: float, t_utc: datetime) -> IncidentChange:
         open_ = self._open.pop(key)
-        incident_id = open_.incident.incident_id
         # It ended when its condition was last seen, not when we had waited long enough to believe it.
-        closed = replace(
-            open_.incident,
-            closed_utc=open_.last_utc,
-            closed_mono_s=open_.last_s,
-            close_reason=reason or "condition ended",
-        )
-        if incident_id in self._alerted:
-            self._alerted.discard(incident_id)
-            self._quiet[key] = (t_mono_s + self._cooldown_s, closed.severity)
+        closed = replace(open_.incident, closed_utc=open_.last_utc, closed_mono_s=open_.last_s, close_reason=reason)
+        until = t_mono_s + self._cooldown_s
+        if open_.alerted:
+            self._quiet[key] = (until, closed.severity)
+        else:
+            self._unacknowledged[closed.incident_id] = (key, until, closed.severity)
+            while len(self._unacknowledged) > _KEPT:
+                del self._unacknowledged[next(iter(self._unacknowledged))]
         return IncidentChange(ChangeKind.CLOSED, closed, t_mono_s, t_utc)
 
     def _suppress(self, seen: Observation, reason: str, t_utc: datetime) -> None:
@@ -174,8 +175,11 @@ class Incidents:
         self._suppressed.append(Suppression(seen.camera, seen.rule, seen.zone, seen.severity, reason, t_utc, 1))
 
     def _take_acknowledgements(self) -> None:
-        while True:
-            try:
-                self._alerted.add(self._acknowledged.get_nowait())
-            except queue.Empty:
-                return
+        while not self._acknowledged.empty():  # this thread is the only reader
+            incident_id = self._acknowledged.get_nowait()
+            late = self._unacknowledged.pop(incident_id, None)
+            if late:
+                key, until, severity = late
+                self._quiet[key] = (until, severity)
+            for open_ in self._open.values():
+                open_.alerted |= open_.incident.incident_id == incident_id
