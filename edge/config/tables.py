@@ -1,26 +1,15 @@
-"""One TOML file, one pydantic model a table. Every fault is reported at once, with file, key, value and what is allowed.
-
-Only ``edge.app`` and ``edge.cli`` read this; components get plain keyword arguments.
-"""
+"""What may stand in the configuration file: one pydantic model a table, units in the keys, an unknown key is an error."""
 
 from __future__ import annotations
 
 import ipaddress
 import re
-import sys
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from edge.errors import ConfigError
 from edge.types import Severity, ZoneKind
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,40}$")]
 Seconds = Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)]
@@ -311,148 +300,10 @@ class Config(_Table):
     log: Log = Log()
 
 
-class _ZonesFile(_Table):
+class ZonesFile(_Table):
+    """A file with further zones, written by hand or drawn on the page."""
+
     zones: list[ZoneTable] = []
-
-
-def load(path: Path) -> Config:
-    """Read and check a configuration file. Relative paths in it are taken from the file's own folder.
-
-    :raises ConfigError: with every fault found, each naming file, key, value and what is allowed.
-    """
-    data = _read(path)
-    cameras = [str(c.get("name")) for c in _tables(data.get("cameras"))]
-    faults = _faults(Config, data, path) + _cross_faults(_tables(data.get("zones")), cameras, path)
-    faults += [
-        f'{path}: cameras: name "{n}": each name once' for n in sorted({n for n in cameras if cameras.count(n) > 1})
-    ]
-    zones: list[ZoneTable] = []
-    named = _tables([data.get("scene")])
-    zones_file = named[0].get("zones_file") if named else None
-    if isinstance(zones_file, str) and zones_file:
-        zones_path = resolve(path, zones_file)
-        try:
-            extra = _read(zones_path)
-            faults += _faults(_ZonesFile, extra, zones_path)
-            both = [*_tables(data.get("zones")), *_tables(extra.get("zones"))]
-            faults += [
-                f
-                for f in _cross_faults(both, cameras, zones_path)
-                if f"{path}{f[len(str(zones_path)) :]}" not in faults
-            ]
-            if not faults:
-                zones = _ZonesFile.model_validate(extra).zones
-        except ConfigError as error:
-            faults.append(str(error))
-    if faults:
-        count = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
-        raise ConfigError("\n".join([f"{path}: {count}:", *(f"  {line}" for line in faults)]))
-    config = Config.model_validate(data)
-    return config.model_copy(update={"zones": [*config.zones, *zones]})
-
-
-def resolve(config_path: Path, value: str) -> Path:
-    """A path as written in the configuration file: relative to that file's folder."""
-    return config_path.parent / Path(value).expanduser()
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_bytes().decode("utf-8"))
-    except FileNotFoundError:
-        raise ConfigError(
-            f"{path}: no such file",
-            hint="Name the file with --config; firmware_config/kiosk-guard.toml shows every key.",
-        ) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read: {error}") from None
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path}: not valid TOML: {error}") from None
-
-
-def _tables(value: Any) -> list[dict[str, Any]]:
-    """The tables in what should be a list of tables, whatever else is wrong with it."""
-    return [t for t in value if isinstance(t, dict)] if isinstance(value, list) else []
-
-
-def _faults(model: type[BaseModel], data: dict[str, Any], path: Path) -> list[str]:
-    try:
-        model.model_validate(data)
-    except ValidationError as error:
-        return [f"{path}: {_fault(e, model)}" for e in error.errors(include_url=False)]
-    return []
-
-
-def _cross_faults(zones: list[dict[str, Any]], cameras: list[str], path: Path) -> list[str]:
-    """What no table can see by itself."""
-    known = ", ".join(cameras) or "none configured"
-    faults = [
-        f"{path}: zones: zone {z.get('name')!r}: camera = {_short(z.get('camera'))}: allowed: {known}"
-        for z in zones
-        if "camera" in z and z["camera"] not in cameras
-    ]
-    keys = [(str(z.get("camera")), str(z.get("name"))) for z in zones]
-    return faults + [
-        f"{path}: zones: zone {n!r} of camera {c!r}: each name once"
-        for c, n in sorted({k for k in keys if keys.count(k) > 1})
-    ]
-
-
-def _fault(error: Any, model: type[BaseModel]) -> str:
-    key = ""
-    for part in error["loc"]:
-        key += f"[{part}]" if isinstance(part, int) else f".{part}" if key else str(part)
-    value = error["input"]
-    # A password in the wrong place must not reach a log; a camera's URL may hold one.
-    hidden = re.search(r"pass|secret|token|source$", key, re.IGNORECASE) or isinstance(value, dict)
-    shown = "" if hidden else f" = {_short(value)}"
-    if error["type"] == "missing":
-        return f"{key}: is missing; allowed: {_expected(error)}"
-    if error["type"] == "extra_forbidden":
-        return f"{key}{shown}: unknown key; allowed here: {', '.join(_siblings(model, error['loc'][:-1]))}"
-    return f"{key or 'file'}{shown}: allowed: {_expected(error)}"
-
-
-_PATTERNS = {
-    r"^[A-Za-z0-9_-]{1,40}$": "1 to 40 letters, digits, - and _",
-    r"^[^\x00-\x1f\x7f]*$": "one line without control characters",
-}
-
-
-def _expected(error: Any) -> str:
-    message = str(error["msg"])
-    for prefix in ("Value error, ", "Input should be "):
-        message = message.removeprefix(prefix)
-    if error["type"] == "string_pattern_mismatch":
-        return _PATTERNS.get(error["ctx"]["pattern"], message)
-    return {"Field required": "a value (this key has no default)"}.get(message, message)
-
-
-def _siblings(model: type[BaseModel], loc: tuple[Any, ...]) -> list[str]:
-    """The keys of the table that a fault's location names."""
-    here: Any = model
-    for part in loc:
-        if isinstance(part, int):
-            continue
-        if isinstance(here, type) and issubclass(here, BaseModel) and part in here.model_fields:
-            here = _table_in(here.model_fields[part].annotation)
-    return sorted(here.model_fields) if isinstance(here, type) and issubclass(here, BaseModel) else []
-
-
-def _table_in(annotation: Any) -> Any:
-    """The table model inside ``list[Annotated[T, ...]]``, ``dict[str, T]`` or ``T`` itself."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    for inner in reversed(getattr(annotation, "__args__", ())):
-        found = _table_in(inner)
-        if found is not None:
-            return found
-    return None
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def _loopback(host: str) -> bool:
