@@ -93,9 +93,16 @@ class OutboxError(KioskError):
 
 
 class ChannelError(KioskError):
-    """Base of the delivery seam."""
+    """Base of the delivery seam.
+
+    :param channel_wide: no message at all would get through now (no route, bad password): the others need not try.
+    """
 
     exit_code = EX_UNAVAILABLE
+
+    def __init__(self, message: str, *, hint: str = "", channel_wide: bool = False) -> None:
+        super().__init__(message, hint=hint)
+        self.channel_wide = channel_wide
 
 
 class TemporaryRefusal(ChannelError):  # noqa: N818 - SMTP's own term
