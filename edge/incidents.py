@@ -78,16 +78,25 @@ class Incidents:
         self.suppressed_total: Counter[str] = Counter()
 
     def update(
-        self, camera: str, observations: Sequence[Observation], *, t_mono_s: float, t_utc: datetime
+        self,
+        camera: str,
+        observations: Sequence[Observation],
+        *,
+        t_mono_s: float,
+        t_utc: datetime,
+        blind: bool = False,
     ) -> list[IncidentChange]:
-        """Take all that is true now for one camera; returns what changed, in order."""
+        """Take all that is true now for one camera; returns what changed, in order.
+
+        ``blind``: there was no picture to look at, so that nothing else of this camera may be called over.
+        """
         self._take_acknowledgements()
         changes = []
         for observation in observations:
             change = self._observe(observation, t_mono_s, t_utc)
             if change:
                 changes.append(change)
-        for key, open_ in list(self._open.items()):
+        for key, open_ in [] if blind else list(self._open.items()):
             if key[0] == camera and t_mono_s - open_.last_s > open_.grace_s:
                 reason = "interrupted by a restart" if open_.restored else "condition ended"
                 changes.append(self._close(key, reason, t_mono_s, t_utc))

@@ -133,6 +133,18 @@ class Tracks:
         i, f = np.zeros(0, np.int64), np.zeros(0, np.float64)
         return cls(i, np.zeros((0, 4), np.float32), np.zeros(0, np.float32), i.copy(), f, f.copy(), i.copy())
 
+    def where(self, keep: Bool | I64) -> Tracks:
+        """The rows that a mask (M,) or an ascending index array selects."""
+        return Tracks(
+            track_id=self.track_id[keep],
+            xyxy=self.xyxy[keep],
+            score=self.score[keep],
+            class_id=self.class_id[keep],
+            age_s=self.age_s[keep],
+            unseen_s=self.unseen_s[keep],
+            holder_id=self.holder_id[keep],
+        )
+
 
 class ZoneKind(str, Enum):
     """What a zone means to the rules."""

@@ -1,0 +1,217 @@
+"""From a frame to incident changes, and the loop that does it for ever. Touches neither disk nor network."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from edge.errors import CameraEnded, CameraLost, IndicatorError
+from edge.types import Frame, IncidentChange, Observation, Scene, Severity, Tracks
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable, Mapping, Sequence
+
+    from edge.alerts.interface import Indicator
+    from edge.cameras.interface import Camera
+    from edge.clock import Clock
+    from edge.detect.interface import Detector
+    from edge.incidents import Incidents
+    from edge.rules.interface import Rule
+    from edge.track.tracker import Tracker
+    from edge.types import Zone
+    from edge.zones import ZoneMap
+
+log = logging.getLogger(__name__)
+
+CAMERA_LOST = "camera_lost"
+_SMOOTHING = 0.1  # weight of the newest frame in the shown inference time
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What follows one camera: nothing here is shared with another camera."""
+
+    tracker: Tracker
+    zones: ZoneMap
+    rules: Sequence[Rule]
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One frame, judged. ``changes``: what became of incidents; ``observations``: what is true now."""
+
+    frame: Frame
+    tracks: Tracks
+    zones: tuple[Zone, ...]
+    observations: tuple[Observation, ...]
+    changes: tuple[IncidentChange, ...]
+
+
+@dataclass(slots=True)
+class Vitals:
+    """How the pipeline is doing; written by its thread, read by any. Each field is replaced as a whole."""
+
+    frames_judged: int = 0
+    judged_mono_s: dict[str, float] = field(default_factory=dict)  # camera -> when its newest frame was judged
+    captured_mono_s: dict[str, float] = field(default_factory=dict)  # camera -> when that frame was captured
+    inference_s: float = 0.0  # smoothed
+    step_s: float = 0.0  # smoothed: the whole way from frame to changes
+    turn_mono_s: float = 0.0  # when the loop last went round
+    indicator_error: str = ""
+
+
+class Pipeline:
+    """Detector, trackers, rules and incidents as one pure step.
+
+    :param lines: camera name -> what follows it.
+    :param now_s: monotonic seconds, for measuring only.
+    :param clock_synced: whether the wall clock can be trusted; rules about opening hours ask for it.
+    """
+
+    def __init__(
+        self,
+        *,
+        detector: Detector,
+        lines: Mapping[str, Line],
+        incidents: Incidents,
+        now_s: Callable[[], float],
+        clock_synced: Callable[[], bool],
+    ) -> None:
+        self._detector = detector
+        self._lines = dict(lines)
+        self._now_s = now_s
+        self._clock_synced = clock_synced
+        self.incidents = incidents
+        self.vitals = Vitals()
+
+    def step(self, frame: Frame) -> Judged:
+        """Judge one frame.
+
+        :raises DetectorError: the model cannot be run.
+        """
+        line = self._lines[frame.camera]
+        began = self._now_s()
+        detections = self._detector.detect(frame)
+        detected = self._now_s()
+        tracks = line.tracker.update(detections, frame.t_mono_s)
+        counted = line.zones.counted(tracks, frame.size)
+        if not counted.all():
+            tracks = tracks.where(counted)
+        scene = Scene(
+            frame=frame,
+            tracks=tracks,
+            zones=line.zones.zones,
+            occupancy=line.zones.occupancy(tracks, frame.size),
+            clock_synced=self._clock_synced(),
+        )
+        observations = tuple(o for rule in line.rules for o in rule.update(scene))
+        changes = self.incidents.update(frame.camera, observations, t_mono_s=frame.t_mono_s, t_utc=frame.t_utc)
+        self._measure(frame, detected - began, self._now_s() - began)
+        return Judged(frame, tracks, line.zones.zones, observations, tuple(changes))
+
+    def _measure(self, frame: Frame, inference_s: float, step_s: float) -> None:
+        v, weight = self.vitals, _SMOOTHING if self.vitals.frames_judged else 1.0
+        v.inference_s += weight * (inference_s - v.inference_s)
+        v.step_s += weight * (step_s - v.step_s)
+        v.captured_mono_s = {**v.captured_mono_s, frame.camera: frame.t_mono_s}
+        v.judged_mono_s = {**v.judged_mono_s, frame.camera: self._now_s()}
+        v.frames_judged += 1
+
+
+class Loop:
+    """Takes each camera's newest frame in turn until told to stop or until every source has ended.
+
+    :param lost_after_s: camera name -> seconds without a frame that are an incident of their own.
+    :param hand_over: gets every incident change with the frame and tracks it came from (the frame's picture is only
+        valid during the call; ``None`` where there is none). Must not block.
+    """
+
+    def __init__(
+        self,
+        *,
+        cameras: Sequence[Camera],
+        pipeline: Pipeline,
+        indicator: Indicator,
+        hand_over: Callable[[IncidentChange, Judged | None], None],
+        clock: Clock,
+        lost_after_s: Mapping[str, float],
+    ) -> None:
+        self._cameras = {c.name: c for c in cameras}
+        self._pipeline = pipeline
+        self._indicator = indicator
+        self._hand_over = hand_over
+        self._clock = clock
+        self._lost_after_s = dict(lost_after_s)
+        self._ended: set[str] = set()
+        self._fresh_s = {c.name: clock.monotonic_s() for c in cameras}
+
+    def run(self, stop: threading.Event) -> None:
+        """Run in the calling thread.
+
+        :raises DetectorError: the model cannot be run.
+        :raises SourceNotFound, SourceInvalid: a video file cannot be read.
+        """
+        # With several cameras none may hold up the others; with one, waiting for it is the cheapest thing to do.
+        patience_s = 0.5 if len(self._cameras) == 1 else 0.02
+        while not stop.is_set() and len(self._ended) < len(self._cameras):
+            for name, camera in self._cameras.items():
+                if name in self._ended or stop.is_set():
+                    continue
+                self._turn(name, camera, patience_s)
+            self._pipeline.vitals.turn_mono_s = self._clock.monotonic_s()
+        if not stop.is_set():
+            changes = self._pipeline.incidents.finish(
+                reason="source ended", t_mono_s=self._clock.monotonic_s(), t_utc=self._clock.utc_now()
+            )
+            self._show()
+            for change in changes:
+                self._hand_over(change, None)
+
+    def _turn(self, name: str, camera: Camera, patience_s: float) -> None:
+        judged = None
+        try:
+            frame = camera.read(patience_s)
+        except CameraEnded:
+            self._ended.add(name)
+            return
+        except CameraLost:
+            changes = self._blind(name)
+        else:
+            judged = self._pipeline.step(frame)
+            self._fresh_s[name] = self._clock.monotonic_s()
+            changes = list(judged.changes)
+        self._show()
+        for change in changes:
+            self._hand_over(change, judged)
+
+    def _blind(self, name: str) -> list[IncidentChange]:
+        now, utc = self._clock.monotonic_s(), self._clock.utc_now()
+        dark_s, limit = now - self._fresh_s[name], self._lost_after_s[name]
+        if dark_s <= limit:
+            return []
+        seen = Observation(
+            camera=name,
+            rule=CAMERA_LOST,
+            zone="",
+            severity=Severity.HIGH,
+            track_ids=(),
+            t_mono_s=now,
+            what="no picture from the camera for",
+            value=dark_s,
+            threshold=limit,
+            unit="s",
+        )
+        return self._pipeline.incidents.update(name, [seen], t_mono_s=now, t_utc=utc, blind=True)
+
+    def _show(self) -> None:
+        vitals = self._pipeline.vitals
+        try:
+            self._indicator.show(self._pipeline.incidents.open_incidents, now_s=self._clock.monotonic_s())
+        except IndicatorError as error:
+            if vitals.indicator_error != error.message:
+                log.exception("an output cannot be driven", extra={"kg": {"event": "output_failed"}})
+            vitals.indicator_error = error.message
+        else:
+            vitals.indicator_error = ""
