@@ -1,0 +1,1 @@
+"""The composition root: reads the configuration, chooses concretes, builds objects and threads."""

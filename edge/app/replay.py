@@ -1,0 +1,187 @@
+"""``kiosk-guard replay``: the same pipeline over a file, as fast as it goes, with nothing sent and nothing stored."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import cv2
+
+from edge.annotate import annotate
+from edge.app.build import build_detector, build_incidents, build_line
+from edge.cameras.file import EPOCH, VideoFile
+from edge.cameras.freshness import RateLimit
+from edge.clock import SystemClock
+from edge.errors import CameraEnded, KioskError, StateError
+from edge.pipeline import Pipeline
+from edge.types import ChangeKind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from edge.config import Config
+    from edge.pipeline import Judged
+    from edge.types import Incident, IncidentChange
+
+# What OpenCV's own encoders can write everywhere: VP8 plays in any browser, MPEG-4 part 2 in any player.
+_CODECS = {".webm": "VP80", ".mp4": "mp4v", ".avi": "MJPG"}
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What a replay cost. ``cpu_s`` is of the whole process, all threads."""
+
+    frames_read: int
+    frames_judged: int
+    clip_s: float
+    wall_s: float
+    cpu_s: float
+    opened: int
+
+
+def replay(
+    clip: Path,
+    config: Config,
+    config_path: Path,
+    *,
+    camera: str = "",
+    video: Path | None = None,
+    emit: Callable[[IncidentChange], None],
+) -> Summary:
+    """Judge a clip; ``emit`` gets each incident change as it happens.
+
+    :param camera: whose zones and rate count; empty: the first camera of the configuration.
+    :param video: also write an annotated video here (.webm, .mp4, .avi).
+    :raises SourceNotFound, SourceInvalid: the clip cannot be read.
+    :raises ConfigError: no such camera, or a kind of video file that cannot be written.
+    """
+    table = next((c for c in config.cameras if c.name == camera or not camera), None)
+    if table is None:
+        raise KioskError(f"no camera named {camera!r}", hint=f"allowed: {', '.join(c.name for c in config.cameras)}")
+    source = VideoFile(clip, name=table.name)
+    fps = source.fps  # opens the file: a bad clip is told before the model is loaded
+    detector = build_detector(config, config_path)
+    numbers = itertools.count(1)
+    incidents = build_incidents(config, lambda: f"{clip.stem}-{next(numbers):03d}")
+    line = build_line(config, table, detector)
+    pipeline = Pipeline(
+        detector=detector,
+        lines={table.name: line},
+        incidents=incidents,
+        now_s=SystemClock().monotonic_s,
+        clock_synced=lambda: True,
+    )
+    rate, shown = RateLimit(table.max_fps), min(table.max_fps, fps or table.max_fps)
+    film = _Film(video, shown, detector.classes) if video else None
+    began_wall, began_cpu, read, last = time.perf_counter(), time.process_time(), 0, 0.0
+    last_utc = EPOCH
+    try:
+        while True:
+            try:
+                frame = source.read(0.0)
+            except CameraEnded:
+                break
+            read, last, last_utc = read + 1, frame.t_mono_s, frame.t_utc
+            if not rate.due(frame.t_mono_s):
+                continue
+            judged = pipeline.step(frame)
+            for change in judged.changes:
+                if change.kind is not ChangeKind.CLOSED:
+                    incidents.alert_queued(change.incident.incident_id)  # as the service would: cooldowns count
+                emit(change)
+            if film:
+                film.add(judged, incidents.open_incidents)
+    finally:
+        source.close()
+        if film:
+            film.close()
+    for change in incidents.finish(reason="source ended", t_mono_s=last, t_utc=last_utc):
+        emit(change)
+    return Summary(
+        frames_read=read,
+        frames_judged=pipeline.vitals.frames_judged,
+        clip_s=last,
+        wall_s=time.perf_counter() - began_wall,
+        cpu_s=time.process_time() - began_cpu,
+        opened=sum(incidents.opened_total.values()),
+    )
+
+
+def json_line(change: IncidentChange) -> str:
+    """One incident change as one JSON object; times in seconds from the start of the clip."""
+    incident, peak = change.incident, change.incident.peak
+    line: dict[str, Any] = {
+        "t_s": round(change.t_mono_s, 3),
+        "change": change.kind.value,
+        "incident_id": incident.incident_id,
+        "camera": incident.camera,
+        "rule": incident.rule,
+        "zone": incident.zone,
+        "severity": incident.severity.label,
+        "opened_s": round(incident.opened_mono_s, 3),
+        "closed_s": None if incident.closed_mono_s is None else round(incident.closed_mono_s, 3),
+        "close_reason": incident.close_reason,
+        "track_ids": list(peak.track_ids),
+        "what": peak.what,
+        "value": round(peak.value, 3),
+        "threshold": peak.threshold,
+        "unit": peak.unit,
+    }
+    return json.dumps(line)
+
+
+def plain_line(change: IncidentChange) -> str:
+    """The same for people."""
+    incident = change.incident
+    where = f" in {incident.zone}" if incident.zone else ""
+    if change.kind is ChangeKind.CLOSED:
+        lasted = (incident.closed_mono_s or 0.0) - incident.opened_mono_s
+        return f"{change.t_mono_s:8.1f} s  closed     {incident.rule}{where}, lasted {lasted:.1f} s ({incident.close_reason})"
+    peak = incident.peak
+    return (
+        f"{change.t_mono_s:8.1f} s  {change.kind.value:9}  {incident.rule}{where} ({incident.severity.label}): "
+        f"{peak.what} {peak.value:.3g} {peak.unit}, limit {peak.threshold:.3g}"
+    )
+
+
+class _Film:
+    """An annotated video, opened with the first picture."""
+
+    def __init__(self, path: Path, fps: float, classes: Sequence[str]) -> None:
+        if path.suffix.lower() not in _CODECS:
+            raise StateError(
+                f"{path}: cannot write {path.suffix or 'a file without ending'}", hint="allowed: " + ", ".join(_CODECS)
+            )
+        if not path.parent.is_dir():
+            raise StateError(f"{path}: the folder {path.parent} does not exist", hint="make it first")
+        self._path, self._fps, self._classes = path, fps, classes
+        self._writer: cv2.VideoWriter | None = None
+
+    def add(self, judged: Judged, open_incidents: Sequence[Incident]) -> None:
+        hot = {t for o in judged.observations for t in o.track_ids}
+        notes = {int(t): f"{a:.0f} s" for t, a in zip(judged.tracks.track_id, judged.tracks.age_s, strict=True)}
+        state = "; ".join(f"{i.rule} ({i.severity.label})" for i in open_incidents) or "nothing unusual"
+        picture = annotate(
+            judged.frame.image,
+            judged.tracks,
+            classes=self._classes,
+            zones=judged.zones,
+            alarmed=hot,
+            notes=notes,
+            caption=[f"{judged.frame.t_mono_s:6.1f} s   {state}"],
+        )
+        picture = picture[: picture.shape[0] // 2 * 2, : picture.shape[1] // 2 * 2]  # encoders want even sizes
+        if self._writer is None:
+            code = cv2.VideoWriter.fourcc(*_CODECS[self._path.suffix.lower()])
+            self._writer = cv2.VideoWriter(str(self._path), code, self._fps, (picture.shape[1], picture.shape[0]))
+            if not self._writer.isOpened():
+                raise StateError(f"{self._path}: cannot be written", hint="is the folder writable, and is there room?")
+        self._writer.write(picture)
+
+    def close(self) -> None:
+        if self._writer is not None:
+            self._writer.release()

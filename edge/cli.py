@@ -1,0 +1,133 @@
+"""``kiosk-guard``: the commands. Results go to standard output, everything else to standard error."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from edge import __version__
+from edge.errors import EX_IOERR, EX_OK, EX_USAGE, KioskError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+DEFAULT_CONFIG = Path("/etc/kiosk-guard/kiosk-guard.toml")
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.print_usage(sys.stderr)
+        self.exit(EX_USAGE, f"{self.prog}: {message}\n")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns its exit code (sysexits.h)."""
+    args = _parser().parse_args(argv)
+    try:
+        code: int = args.command(args)
+    except KioskError as error:
+        sys.stderr.write(f"kiosk-guard: {error}\n")
+        return error.exit_code
+    except BrokenPipeError:
+        # The reader of our output left (a pager, head): nothing to say, and nothing more to write at exit either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EX_IOERR
+    except KeyboardInterrupt:
+        return 130
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="kiosk-guard", description="Guards an ATM lobby: camera in; alarm, email and health out.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    run = commands.add_parser("run", help="guard, until stopped (the service)")
+    run.add_argument("--config", type=Path, default=DEFAULT_CONFIG, metavar="FILE", help=f"default: {DEFAULT_CONFIG}")
+    run.add_argument("--log", choices=("text", "json"), help="form of the log lines (default: the configuration's)")
+    run.set_defaults(command=_run)
+
+    replay = commands.add_parser("replay", help="judge a video file; sends and stores nothing")
+    replay.add_argument("clip", type=Path, metavar="CLIP")
+    replay.add_argument("--config", type=Path, metavar="FILE", help="zones, rules, model (default: built-in values)")
+    replay.add_argument("--camera", default="", metavar="NAME", help="whose zones count (default: the first camera)")
+    replay.add_argument("--json", action="store_true", help="one JSON object a line per incident change")
+    replay.add_argument("--video", type=Path, metavar="OUT", help="also write an annotated video (.webm, .mp4, .avi)")
+    replay.set_defaults(command=_replay)
+
+    check = commands.add_parser("check-config", help="report every fault of a configuration file")
+    check.add_argument("file", type=Path, metavar="FILE", nargs="?", default=DEFAULT_CONFIG)
+    check.set_defaults(command=_check_config)
+
+    version = commands.add_parser("version", help="print the versions of software, model and libraries")
+    version.set_defaults(command=_version)
+    return parser
+
+
+# Commands import what they need themselves: `version` and a faulty configuration answer at once.
+
+
+def _run(args: argparse.Namespace) -> int:
+    from edge.app.service import Appliance
+    from edge.config import load
+
+    config = load(args.config)
+    return Appliance(config, args.config, log_style=args.log or config.log.format).run()
+
+
+def _replay(args: argparse.Namespace) -> int:
+    from edge.app.replay import json_line, plain_line, replay
+    from edge.config import Config, load
+
+    if args.config:
+        config, path = load(args.config), args.config
+    else:
+        config = Config.model_validate({"cameras": [{"name": "replay", "source": "file:replayed"}]})
+        path = Path.cwd() / "built-in values"
+    line = json_line if args.json else plain_line
+    done = replay(
+        args.clip,
+        config,
+        path,
+        camera=args.camera,
+        video=args.video,
+        emit=lambda change: print(line(change), flush=True),
+    )
+    judged = max(done.frames_judged, 1)
+    sys.stderr.write(
+        f"{done.frames_judged} of {done.frames_read} frames judged, {done.clip_s:.1f} s of video in {done.wall_s:.1f} s: "
+        f"{done.frames_judged / max(done.wall_s, 1e-9):.1f} frames/s, {1000 * done.cpu_s / judged:.1f} ms of CPU a frame; "
+        f"{done.opened} incident{'' if done.opened == 1 else 's'}\n"
+    )
+    return EX_OK
+
+
+def _check_config(args: argparse.Namespace) -> int:
+    from edge.app.build import build_detector
+    from edge.config import load
+
+    config = load(args.file)
+    detector = build_detector(config, args.file)
+    cameras = ", ".join(c.name for c in config.cameras)
+    print(f"{args.file}: good; cameras: {cameras}; zones: {len(config.zones)}; model: {detector.model}")
+    return EX_OK
+
+
+def _version(_args: argparse.Namespace) -> int:
+    import platform
+    from importlib.metadata import version
+
+    from edge.detect.manifest import read_manifest
+    from edge.models.shipped import shipped_bundle
+
+    print(f"kiosk-guard {__version__}")
+    print(f"model {read_manifest(shipped_bundle()).label} (shipped)")
+    names = ("onnxruntime", "opencv-python-headless", "numpy", "gpiozero")
+    print(f"python {platform.python_version()}, " + ", ".join(f"{n} {version(n)}" for n in names))
+    return EX_OK
+
+
+if __name__ == "__main__":
+    sys.exit(main())
