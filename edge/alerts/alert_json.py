@@ -6,6 +6,7 @@ import json
 import math
 from dataclasses import fields
 from datetime import datetime, timedelta
+from numbers import Integral, Real
 from typing import Any, cast
 
 from edge.types import Alert, EvidenceRef, Incident, Observation, Severity
@@ -136,7 +137,7 @@ class _Row:
         if type(value) in {int, float}:
             return float(cast("float", value))
         if value in {"nan", "inf", "-inf"}:
-            return float(cast("str", value))
+            return float(str(value))
         raise ValueError(f"{self._kind}.{key}: wanted a number")
 
     def flag(self, key: str) -> bool:
@@ -178,13 +179,17 @@ def _dump(item: dict[str, object]) -> str:
     return json.dumps({"v": VERSION} | {k: _plain(v) for k, v in item.items()}, allow_nan=False, separators=(",", ":"))
 
 
-def _plain(value: object) -> object:
-    if isinstance(value, Severity):
+def _plain(value: object) -> object:  # noqa: PLR0911 - one line per type
+    if isinstance(value, Severity):  # before numbers: it is one
         return value.label
     if isinstance(value, datetime):
         return value.isoformat()
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, Integral):  # NumPy's scalars too, which JSON does not know
+        return int(value)
+    if isinstance(value, Real):
+        return float(value) if math.isfinite(value) else str(float(value))
     if isinstance(value, tuple):
         return [_plain(v) for v in value]
     if isinstance(value, (EvidenceRef, Observation)):

@@ -35,6 +35,7 @@ MIGRATIONS: tuple[str, ...] = (
         alert_id TEXT NOT NULL UNIQUE,
         severity INTEGER NOT NULL,
         payload TEXT NOT NULL,
+        size_bytes INTEGER NOT NULL,
         sha256 TEXT NOT NULL,
         state TEXT NOT NULL DEFAULT 'waiting',  -- waiting, held, delivered, corrupt
         attempts INTEGER NOT NULL DEFAULT 0,
@@ -45,11 +46,12 @@ MIGRATIONS: tuple[str, ...] = (
         last_error TEXT NOT NULL DEFAULT '',
         channel_wide INTEGER NOT NULL DEFAULT 0,
         stored_utc TEXT NOT NULL,
+        stored_synced INTEGER NOT NULL,         -- whether that time can be trusted
         stored_boot_id TEXT NOT NULL,
         stored_mono_s REAL NOT NULL,
         delivered_utc TEXT
     );
-    CREATE INDEX outbox_state ON outbox (state, seq);
+    CREATE INDEX outbox_state ON outbox (state, seq, size_bytes);
     CREATE INDEX outbox_urgent ON outbox (state, severity, seq);
     CREATE TABLE recipients (
         alert_id TEXT NOT NULL,
@@ -174,9 +176,7 @@ class Database:
             connection.execute("PRAGMA journal_mode = WAL").fetchone()
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute("PRAGMA wal_autocheckpoint = 256")  # about 1 MiB: a small log, rewritten in place
-            verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-            if verdict != "ok":
-                raise sqlite3.DatabaseError(f"malformed: {verdict}")
+            _check(connection)
             self._migrate(connection)
             # The names of kiosk.db and its log must be on disk too, before anything in them is called stored.
             sync_folder(self.path.parent)
@@ -257,6 +257,12 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _check(connection: sqlite3.Connection) -> None:
+    verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+    if verdict != "ok":
+        raise sqlite3.DatabaseError(f"malformed: {verdict}")
 
 
 def _is_corruption(error: sqlite3.Error) -> bool:

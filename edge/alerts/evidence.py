@@ -1,0 +1,254 @@
+"""Pictures that prove an alert: files under the state directory, synced before the alert that names them."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import logging
+import os
+import re
+import shutil
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+import cv2
+
+from edge.alerts.database import sync_folder
+from edge.errors import StateError
+from edge.types import EvidenceRef
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from datetime import datetime
+
+    from edge.clock import Clock
+    from edge.types import U8
+
+log = logging.getLogger(__name__)
+
+_UNSAFE = re.compile(r"[^A-Za-z0-9_-]+")
+_MAX_NAME = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What the folder holds: number of pictures and their bytes."""
+
+    files: int
+    bytes: int
+
+
+class EvidenceStore:
+    """Pictures in ``folder``/YYYY-MM-DD/INCIDENT/ROLE-HASH.jpg.
+
+    :param folder: created if missing.
+    :param jpeg_quality: 1..100.
+    :param max_bytes: beyond it the oldest pictures go, those that undelivered alerts need last.
+    :param max_age_s: older pictures go, unless an undelivered alert needs them; 0: never. Only on a synchronised clock.
+    :param min_free_bytes: free space of the disk that pictures leave to the alerts themselves.
+    :raises StateError: the folder cannot be made.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        clock: Clock,
+        jpeg_quality: int = 85,
+        max_bytes: int = 2 * 1024**3,
+        max_age_s: float = 30 * 86400.0,
+        min_free_bytes: int = 64 * 1024**2,
+    ) -> None:
+        self.folder = folder
+        self._clock = clock
+        self._quality = jpeg_quality
+        self._max_bytes = max_bytes
+        self._max_age_s = max_age_s
+        self._min_free_bytes = min_free_bytes
+        try:
+            folder.mkdir(mode=0o750, parents=True, exist_ok=True)
+            sync_folder(folder.parent)
+        except OSError as error:
+            raise StateError(
+                f"the evidence folder {folder} cannot be made: {error.strerror}",
+                hint="Its parent must be writable for the service's user.",
+            ) from error
+        self._bytes = sum(size for _, size, _ in self._files())
+
+    def save(self, image: U8, *, incident_id: str, role: str, t_utc: datetime) -> EvidenceRef:
+        """Store a picture; on return its file and its name are on disk and synced.
+
+        :param image: uint8 (H, W, 3) BGR.
+        :param role: annotated or clean.
+        :raises StateError: not stored: no space, read-only, or not a picture.
+        """
+        if shutil.disk_usage(self.folder).free < self._min_free_bytes and not self.make_room(self._min_free_bytes):
+            raise StateError(
+                f"the disk of {self.folder} is nearly full: the picture was not kept",
+                hint=f"Pictures leave {self._min_free_bytes // 1024**2} MiB to the alerts; free some space.",
+            )
+        try:
+            ok, coded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, self._quality])
+        except cv2.error as error:
+            raise StateError(f"the {role} picture cannot be encoded: {error.err}", hint="Report this error.") from error
+        if not ok:
+            raise StateError(f"the {role} picture cannot be encoded as JPEG", hint="Report this error.")
+        data = coded.tobytes()
+        sha256 = hashlib.sha256(data).hexdigest()
+        relative = (
+            PurePosixPath(t_utc.strftime("%Y-%m-%d")) / safe_name(incident_id) / f"{safe_name(role)}-{sha256[:16]}.jpg"
+        )
+        try:
+            self._write(self.folder / relative, data)
+        except OSError as error:
+            raise StateError(
+                f"the picture {relative} cannot be stored in {self.folder}: {error.strerror}",
+                hint="Check free space and `mount`; the alert goes on without it.",
+            ) from error
+        self._bytes += len(data)
+        return EvidenceRef(role=role, path=str(relative), media_type="image/jpeg", sha256=sha256, size_bytes=len(data))
+
+    def resolve(self, ref: EvidenceRef) -> Path | None:
+        """The picture's file, or None where it is missing, altered or outside the folder (which is logged)."""
+        path = (self.folder / ref.path).resolve()
+        if not path.is_relative_to(self.folder.resolve()):
+            log.error(
+                "a stored alert names a picture outside the evidence folder",
+                extra={"kg": {"event": "evidence_refused", "path": ref.path}},
+            )
+            return None
+        try:
+            sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+        except OSError as error:
+            log.warning(
+                f"the picture {ref.path} cannot be read: {error.strerror}",
+                extra={"kg": {"event": "evidence_missing", "path": ref.path, "error": error.strerror}},
+            )
+            return None
+        if sha256 == ref.sha256:
+            return path
+        with contextlib.suppress(OSError):
+            path.rename(path.with_name(path.name + ".damaged"))
+        log.error(
+            f"the picture {ref.path} differs from what was stored; set aside",
+            extra={"kg": {"event": "evidence_damaged", "path": ref.path, "wanted": ref.sha256, "got": sha256}},
+        )
+        return None
+
+    def over_limit(self) -> bool:
+        """Whether the pictures together exceed ``max_bytes`` (as counted since start; exact after ``prune``)."""
+        return self._bytes > self._max_bytes
+
+    def prune(self, *, keep: Collection[str] = ()) -> int:
+        """Remove pictures that are too old or too many; returns how many went.
+
+        :param keep: paths (relative, as in EvidenceRef) that undelivered alerts need: never too old, and the last to go
+            when there are too many.
+        """
+        files = sorted(self._files())
+        total = sum(size for _, size, _ in files)
+        # A clock that is not set makes no picture old: it may be decades off in either direction.
+        limit = 0.0
+        if self._max_age_s > 0 and self._clock.synchronised():
+            limit = (self._clock.utc_now() - timedelta(seconds=self._max_age_s)).timestamp()
+        needed = {str(self.folder / path) for path in keep}
+        gone = 0
+        for mtime, size, path in sorted(files, key=lambda f: (str(f[2]) in needed, f[0])):
+            too_old = mtime < limit and str(path) not in needed
+            if (too_old or total > self._max_bytes) and self._remove(path):
+                total -= size
+                gone += 1
+        self._bytes = total
+        self._remove_empty_folders()
+        if gone:
+            log.info(
+                f"{gone} pictures were removed by age or space",
+                extra={"kg": {"event": "evidence_pruned", "files": gone, "bytes_left": total}},
+            )
+        return gone
+
+    def make_room(self, free_bytes: int) -> bool:
+        """Remove the oldest pictures until the disk has that many bytes free; False: it still has not."""
+        gone = 0
+        for _, size, path in sorted(self._files()):
+            if shutil.disk_usage(self.folder).free >= free_bytes:
+                break
+            if self._remove(path):
+                self._bytes -= size
+                gone += 1
+        if gone:
+            log.warning(
+                f"the disk is full: {gone} old pictures were removed to make room",
+                extra={"kg": {"event": "evidence_gave_way", "files": gone}},
+            )
+        return shutil.disk_usage(self.folder).free >= free_bytes
+
+    def stored(self) -> Stored:
+        """Counts by looking at the folder."""
+        sizes = [size for _, size, _ in self._files()]
+        return Stored(len(sizes), sum(sizes))
+
+    def _write(self, path: Path, data: bytes) -> None:
+        """All or nothing: the name appears when the content is on disk."""
+        made = [p for p in (path.parent.parent, path.parent) if not p.exists()]
+        for folder in made:
+            folder.mkdir(mode=0o750, exist_ok=True)
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        try:
+            with temporary.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+            raise
+        for folder in [path.parent, *(p.parent for p in made)]:
+            sync_folder(folder)
+
+    def _files(self) -> list[tuple[float, int, Path]]:
+        """(modification time in seconds since 1970, bytes, path) of every file."""
+        found: list[tuple[float, int, Path]] = []
+        for folder, _, names in os.walk(self.folder):
+            for name in names:
+                path = Path(folder, name)
+                with contextlib.suppress(OSError):
+                    status = path.lstat()
+                    found.append((status.st_mtime, status.st_size, path))
+        return found
+
+    @staticmethod
+    def _remove(path: Path) -> bool:
+        try:
+            path.unlink()
+        except OSError as error:
+            log.warning(
+                f"the picture {path.name} cannot be removed: {error.strerror}",
+                extra={"kg": {"event": "evidence_stuck", "path": str(path), "error": error.strerror}},
+            )
+            return False
+        return True
+
+    def _remove_empty_folders(self) -> None:
+        for folder, _, _ in os.walk(self.folder, topdown=False):
+            if Path(folder) != self.folder:
+                with contextlib.suppress(OSError):  # not empty
+                    Path(folder).rmdir()
+
+
+def safe_name(text: str) -> str:
+    """A file name from anything: letters, digits, - and _; what had to change keeps apart by a hash.
+
+    >>> safe_name("20260301-020000-1f3a")
+    '20260301-020000-1f3a'
+    >>> safe_name("../../etc/passwd")
+    '_etc_passwd-a5a89dc8'
+    """
+    name = _UNSAFE.sub("_", text)
+    if name == text and 0 < len(name) <= _MAX_NAME:
+        return name
+    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+    return f"{name[:_MAX_NAME]}-{digest}"

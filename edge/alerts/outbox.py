@@ -1,0 +1,323 @@
+"""The outbox: alerts that are promised to arrive. On disk and synced before anybody may call them stored."""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from edge.alerts import outbox_rows as rows
+from edge.alerts.alert_json import encode_alert
+from edge.alerts.identity import is_valid_id
+from edge.alerts.outbox_rows import DELIVERED, HELD, WAITING, OutboxStats
+from edge.alerts.schedule import Backoff, remaining_s
+from edge.errors import OutboxError
+from edge.types import Severity
+
+if TYPE_CHECKING:
+    import sqlite3
+
+    from edge.alerts.database import Database
+    from edge.alerts.outbox_rows import Entry
+    from edge.clock import Clock
+    from edge.types import Alert
+
+log = logging.getLogger(__name__)
+
+
+class Outbox:
+    """A durable queue in kiosk.db.
+
+    Order: critical alerts first, then by arrival. Refused alerts are held: shown to the technician, tried again every
+    ``backoff.refused_s``, at a restart and on :meth:`retry`; nobody else needs to remember them.
+
+    :param boot_id: this boot's identifier; monotonic times compare only within it.
+    :param max_items: undelivered alerts kept at the most; beyond it the lowest severity goes first, then the oldest.
+    :param max_bytes: the same bound on the alerts' text, in bytes (pictures have the evidence store's own bound).
+    :param max_age_s: undelivered alerts older than this are dropped; 0: never. Measured on a synchronised clock only.
+    :param keep_delivered: delivered alerts kept for the technician, and against a second enqueue of the same id.
+    :param adopt_schedules: the service takes over the schedules of an earlier boot; False for a command-line tool
+        that looks in beside the running service.
+    :raises OutboxError: the database cannot be read or written.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        clock: Clock,
+        boot_id: str,
+        rng: random.Random | None = None,
+        backoff: Backoff | None = None,
+        max_items: int = 10_000,
+        max_bytes: int = 64 * 1024 * 1024,
+        max_age_s: float = 0.0,
+        keep_delivered: int = 1_000,
+        adopt_schedules: bool = True,
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._boot_id = boot_id
+        self._rng = rng or random.Random()  # noqa: S311 - spreads retries, no secret
+        self._backoff = backoff or Backoff()
+        self._max_items = max_items
+        self._max_bytes = max_bytes
+        self._max_age_s = max_age_s
+        self._keep_delivered = keep_delivered
+        self._stats_lock = threading.Lock()
+        self._stats = OutboxStats()
+        self._oldest_mono_s: float | None = None
+        if adopt_schedules:
+            self._adopt_schedules()
+        else:
+            with database.reading() as db:
+                self._refresh(db)
+
+    def enqueue(self, alert: Alert) -> bool:
+        """Store an alert; when this returns True it is on disk, synced, and will be tried until delivered.
+
+        The same ``alert_id`` again changes nothing and answers True. False: the outbox is full of more important
+        alerts; this one was dropped and counted.
+
+        :raises OutboxError: not stored (disk full or read-only); the caller keeps it and tries again.
+        """
+        if not is_valid_id(alert.alert_id):
+            raise OutboxError(
+                f"alert id {alert.alert_id[:80]!r} cannot be stored",
+                hint="Allowed: 1 to 200 of A-Z a-z 0-9 . _ -; build it with edge.alerts.identity.alert_id().",
+            )
+        payload = encode_alert(alert)
+        now_utc = self._clock.utc_now().isoformat()
+        now_s = self._clock.monotonic_s()
+        with self._database.transaction() as db:
+            rows.insert(
+                db,
+                alert_id=alert.alert_id,
+                severity=alert.severity,
+                payload=payload,
+                boot_id=self._boot_id,
+                now_s=now_s,
+                now_utc=now_utc,
+                synced=self._clock.synchronised(),
+            )
+            dropped = rows.make_room(db, max_items=self._max_items, max_bytes=self._max_bytes)
+            self._refresh(db)
+        for gone in dropped:
+            log.error(
+                f"the outbox is full: alert {gone} was dropped",
+                extra={"kg": {"event": "alert_dropped", "alert_id": gone, "reason": "outbox full"}},
+            )
+        return alert.alert_id not in dropped
+
+    def due(self, *, limit: int = 1, urgent_only: bool = False) -> list[Entry]:
+        """Alerts to try now, critical first, then by arrival. Rows that cannot be read are set aside on the way.
+
+        :param urgent_only: only critical alerts that were never tried, which do not wait for a channel's pause.
+        :raises OutboxError: the database cannot be read.
+        """
+        while True:
+            with self._database.reading() as db:
+                entries = rows.due(db, now_s=self._clock.monotonic_s(), limit=limit, urgent_only=urgent_only)
+            broken = [e for e in entries if e.alert is None]
+            if not broken:
+                return entries
+            self._quarantine(broken)
+
+    def next_due_in_s(self) -> float | None:
+        """Seconds until the next alert is due (0: now); None: nothing waits. :raises OutboxError: as :meth:`due`."""
+        with self._database.reading() as db:
+            (first,) = db.execute(
+                "SELECT MIN(next_mono_s) FROM outbox WHERE state IN (?, ?)", (WAITING, HELD)
+            ).fetchone()
+        return None if first is None else max(0.0, float(first) - self._clock.monotonic_s())
+
+    def critical_waits(self) -> bool:
+        """Whether a critical alert is undelivered. :raises OutboxError: as :meth:`due`."""
+        with self._database.reading() as db:
+            row = db.execute(
+                "SELECT 1 FROM outbox WHERE state = ? AND severity = ? LIMIT 1", (WAITING, int(Severity.CRITICAL))
+            ).fetchone()
+        return row is not None
+
+    def mark_delivered(self, alert_id: str) -> None:
+        """The channel took responsibility. Those refused along with the whole channel may go now.
+
+        :raises OutboxError: not stored; the caller remembers it and marks again.
+        """
+        now_utc = self._clock.utc_now().isoformat()
+        with self._database.transaction() as db:
+            changed = db.execute(
+                "UPDATE outbox SET state = ?, delivered_utc = ?, attempts = attempts + 1, last_error = ''"
+                " WHERE alert_id = ? AND state != ?",
+                (DELIVERED, now_utc, alert_id, DELIVERED),
+            ).rowcount
+            if changed:
+                rows.count(db, "delivered", 1, text=now_utc)
+                rows.remember(db, "last_error", "")
+                db.execute("DELETE FROM recipients WHERE alert_id = ?", (alert_id,))
+                db.execute(
+                    "UPDATE outbox SET next_mono_s = ?, channel_wide = 0 WHERE channel_wide = 1 AND state IN (?, ?)",
+                    (self._clock.monotonic_s(), WAITING, HELD),
+                )
+                rows.trim_delivered(db, self._keep_delivered)
+            self._refresh(db)
+
+    def mark_failed(self, alert_id: str, error: str, *, permanent: bool = False, channel_wide: bool = False) -> float:
+        """One attempt did not succeed; returns the seconds until the next.
+
+        :param permanent: refused for good: the alert is held.
+        :param channel_wide: the reason lies with the channel, not with this alert.
+        :raises OutboxError: not stored.
+        """
+        with self._database.transaction() as db:
+            row = db.execute("SELECT delay_s FROM outbox WHERE alert_id = ?", (alert_id,)).fetchone()
+            last_s = 0.0 if row is None else float(row[0])
+            delay_s = self._backoff.refused(self._rng) if permanent else self._backoff.next_s(last_s, self._rng)
+            now_utc = self._clock.utc_now()
+            db.execute(
+                "UPDATE outbox SET state = ?, attempts = attempts + 1, delay_s = ?, boot_id = ?, next_mono_s = ?,"
+                " next_utc = ?, last_error = ?, channel_wide = ? WHERE alert_id = ? AND state IN (?, ?)",
+                (
+                    HELD if permanent else WAITING,
+                    # A held alert starts its backoff anew once the refusal is mended.
+                    0.0 if permanent else delay_s,
+                    self._boot_id,
+                    self._clock.monotonic_s() + delay_s,
+                    (now_utc + timedelta(seconds=delay_s)).isoformat(),
+                    error,
+                    int(channel_wide),
+                    alert_id,
+                    WAITING,
+                    HELD,
+                ),
+            )
+            rows.remember(db, "last_error", error)
+            self._refresh(db)
+        return delay_s
+
+    def retry(self, alert_id: str | None = None) -> int:
+        """Make one alert, or all, due now (a technician asks, or the line came back); returns how many.
+
+        :raises OutboxError: not stored.
+        """
+        with self._database.transaction() as db:
+            done = db.execute(
+                "UPDATE outbox SET next_mono_s = ?, next_utc = ?, boot_id = ?, delay_s = 0, state = ?"
+                " WHERE state IN (?, ?) AND (? IS NULL OR alert_id = ?)",
+                (
+                    self._clock.monotonic_s(),
+                    self._clock.utc_now().isoformat(),
+                    self._boot_id,
+                    WAITING,
+                    WAITING,
+                    HELD,
+                    alert_id,
+                    alert_id,
+                ),
+            ).rowcount
+            self._refresh(db)
+        return done
+
+    def drop(self, alert_id: str) -> bool:
+        """Give up an undelivered or corrupt alert (a technician decides); counted. :raises OutboxError: not stored."""
+        with self._database.transaction() as db:
+            done = db.execute("DELETE FROM outbox WHERE alert_id = ? AND state != ?", (alert_id, DELIVERED)).rowcount
+            if done:
+                rows.count(db, "dropped", done)
+            self._refresh(db)
+        return done > 0
+
+    def entries(self, *, limit: int = 100, undelivered_only: bool = False) -> list[Entry]:
+        """The newest alerts, newest first, for the technician. :raises OutboxError: the database cannot be read."""
+        with self._database.reading() as db:
+            return rows.newest(db, limit=limit, undelivered_only=undelivered_only)
+
+    def pending_evidence(self) -> set[str]:
+        """Paths of pictures that undelivered alerts still need. :raises OutboxError: the database cannot be read."""
+        with self._database.reading() as db:
+            return rows.pending_evidence(db)
+
+    def expire(self) -> int:
+        """Drop undelivered alerts older than ``max_age_s``; returns how many. :raises OutboxError: not stored."""
+        # A clock that was never set proves no age: after a power cut everything would look 50 years old, or fresh.
+        if self._max_age_s <= 0 or not self._clock.synchronised():
+            return 0
+        before = (self._clock.utc_now() - timedelta(seconds=self._max_age_s)).isoformat()
+        with self._database.transaction() as db:
+            done = db.execute(
+                "DELETE FROM outbox WHERE state != ? AND stored_synced = 1 AND stored_utc < ?", (DELIVERED, before)
+            ).rowcount
+            if done:
+                rows.count(db, "dropped", done)
+                self._refresh(db)
+        if done:
+            log.error(
+                f"{done} undelivered alerts grew too old and were dropped",
+                extra={"kg": {"event": "alert_dropped", "count": done, "reason": "too old"}},
+            )
+        return done
+
+    def stats(self) -> OutboxStats:
+        """As of the last change or look; answers from memory, never waits for the disk."""
+        with self._stats_lock:
+            stats, oldest = self._stats, self._oldest_mono_s
+        if oldest is None:
+            return stats
+        return replace(stats, oldest_s=max(0.0, self._clock.monotonic_s() - oldest))
+
+    def waited_s(self, alert: Alert) -> float:
+        """Seconds since the alert was made; after a reboot by the wall clock, as good as that is."""
+        if alert.boot_id == self._boot_id != "":
+            return max(0.0, self._clock.monotonic_s() - alert.created_mono_s)
+        return max(0.0, (self._clock.utc_now() - alert.created_utc) / timedelta(seconds=1))
+
+    def _quarantine(self, broken: list[Entry]) -> None:
+        with self._database.transaction() as db:
+            for entry in broken:
+                rows.quarantine(db, entry)
+            self._refresh(db)
+        for entry in broken:
+            log.error(
+                f"a stored alert cannot be read and was set aside: {entry.last_error}",
+                extra={"kg": {"event": "alert_quarantined", "seq": entry.seq, "alert_id": entry.alert_id}},
+            )
+
+    def _adopt_schedules(self) -> None:
+        """Put schedules of an earlier boot into this boot's monotonic terms, and make refused alerts due.
+
+        A restart is a reason to try those again: the configuration may have been mended.
+        """
+        now_s, now_utc = self._clock.monotonic_s(), self._clock.utc_now()
+        with self._database.transaction() as db:
+            foreign = db.execute(
+                "SELECT seq, next_utc, delay_s FROM outbox WHERE state = ? AND (boot_id != ? OR boot_id = '')",
+                (WAITING, self._boot_id),
+            ).fetchall()
+            for seq, next_utc, delay_s in foreign:
+                try:
+                    left_s = remaining_s(
+                        next_utc=datetime.fromisoformat(next_utc), delay_s=float(delay_s), now_utc=now_utc
+                    )
+                except (TypeError, ValueError):
+                    left_s = 0.0
+                db.execute(
+                    "UPDATE outbox SET boot_id = ?, next_mono_s = ? WHERE seq = ?",
+                    (self._boot_id, now_s + left_s, seq),
+                )
+            db.execute("UPDATE outbox SET boot_id = ?, next_mono_s = ? WHERE state = ?", (self._boot_id, now_s, HELD))
+            self._refresh(db)
+
+    def _refresh(self, db: sqlite3.Connection) -> None:
+        """Bring the remembered counts up to date, inside the caller's transaction."""
+        stats, oldest = rows.stats(db)
+        oldest_mono_s = None
+        if oldest is not None:
+            stored_utc, stored_boot_id, stored_mono_s = oldest
+            age_s = (self._clock.utc_now() - stored_utc) / timedelta(seconds=1)
+            here = stored_boot_id == self._boot_id != ""
+            oldest_mono_s = stored_mono_s if here else self._clock.monotonic_s() - max(0.0, age_s)
+        with self._stats_lock:
+            self._stats, self._oldest_mono_s = stats, oldest_mono_s

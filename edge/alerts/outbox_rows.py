@@ -1,0 +1,252 @@
+"""The outbox's rows: what stands in the table, and the statements on it. Callers hold the transaction."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any
+
+from edge.alerts.alert_json import decode_alert
+from edge.types import Severity
+
+if TYPE_CHECKING:
+    import sqlite3
+
+    from edge.types import Alert
+
+WAITING, HELD, DELIVERED, CORRUPT = "waiting", "held", "delivered", "corrupt"
+KEEP_CORRUPT = 100
+
+_COLUMNS = "seq, alert_id, severity, payload, sha256, state, attempts, last_error, stored_utc, next_utc, delivered_utc"
+_EPOCH = datetime.fromtimestamp(0, timezone.utc)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An alert and how its delivery stands. ``state``: waiting, held (refused for good), delivered or corrupt.
+
+    ``alert`` is None where the row cannot be read any more; ``last_error`` then says why.
+    """
+
+    seq: int
+    alert_id: str
+    alert: Alert | None
+    severity: Severity
+    state: str
+    attempts: int
+    last_error: str
+    stored_utc: datetime
+    next_utc: datetime
+    delivered_utc: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxStats:
+    """Counts for health.
+
+    ``waiting`` leaves out ``held``; both are undelivered. ``oldest_s``: age of the oldest undelivered alert in
+    seconds, 0 if there is none. ``delivered`` and ``dropped`` count since the database was made; ``last_error`` is
+    empty once a delivery succeeded.
+    """
+
+    waiting: int = 0
+    held: int = 0
+    corrupt: int = 0
+    oldest_s: float = 0.0
+    delivered: int = 0
+    dropped: int = 0
+    last_success_utc: datetime | None = None
+    last_error: str = ""
+
+
+def insert(
+    db: sqlite3.Connection,
+    *,
+    alert_id: str,
+    severity: Severity,
+    payload: str,
+    boot_id: str,
+    now_s: float,
+    now_utc: str,
+    synced: bool,
+) -> bool:
+    """Add an alert that is due now; False: it is there already."""
+    return (
+        db.execute(
+            "INSERT OR IGNORE INTO outbox (alert_id, severity, payload, size_bytes, sha256, boot_id, next_mono_s,"
+            " next_utc, stored_utc, stored_synced, stored_boot_id, stored_mono_s)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                alert_id,
+                int(severity),
+                payload,
+                len(payload),
+                _digest(payload),
+                boot_id,
+                now_s,
+                now_utc,
+                now_utc,
+                int(synced),
+                boot_id,
+                now_s,
+            ),
+        ).rowcount
+        > 0
+    )
+
+
+def make_room(db: sqlite3.Connection, *, max_items: int, max_bytes: int) -> list[str]:
+    """Delete until the bounds hold, the lowest severity first, then the oldest; returns what went."""
+    items, size = db.execute(
+        "SELECT COUNT(*), COALESCE(SUM(size_bytes), 0) FROM outbox WHERE state IN (?, ?)", (WAITING, HELD)
+    ).fetchone()
+    gone: list[str] = []
+    while items > max_items or (size > max_bytes and items > 1):
+        seq, alert_id, bytes_ = db.execute(
+            "SELECT seq, alert_id, size_bytes FROM outbox WHERE state IN (?, ?) ORDER BY severity, seq LIMIT 1",
+            (WAITING, HELD),
+        ).fetchone()
+        db.execute("DELETE FROM outbox WHERE seq = ?", (seq,))
+        gone.append(alert_id)
+        items, size = items - 1, size - bytes_
+    if gone:
+        count(db, "dropped", len(gone))
+    return gone
+
+
+def due(db: sqlite3.Connection, *, now_s: float, limit: int, urgent_only: bool) -> list[Entry]:
+    """Alerts whose time has come, critical first, then by arrival."""
+    never = "AND attempts = 0" if urgent_only else ""
+    found: list[tuple[Any, ...]] = []
+    for comparison in ("=",) if urgent_only else ("=", "<"):
+        if len(found) < limit:
+            found += db.execute(
+                f"SELECT {_COLUMNS} FROM outbox WHERE state IN (?, ?) AND severity {comparison} ?"  # noqa: S608
+                f" AND next_mono_s <= ? {never} ORDER BY seq LIMIT ?",
+                (WAITING, HELD, int(Severity.CRITICAL), now_s, limit - len(found)),
+            ).fetchall()
+    return [_entry(row) for row in found]
+
+
+def newest(db: sqlite3.Connection, *, limit: int, undelivered_only: bool) -> list[Entry]:
+    """The last alerts stored, newest first."""
+    found = db.execute(
+        f"SELECT {_COLUMNS} FROM outbox WHERE state != ? ORDER BY seq DESC LIMIT ?",  # noqa: S608 - a constant
+        (DELIVERED if undelivered_only else "", limit),
+    ).fetchall()
+    return [_entry(row) for row in found]
+
+
+def pending_evidence(db: sqlite3.Connection) -> set[str]:
+    """Paths of pictures that undelivered alerts still need."""
+    found = db.execute(
+        f"SELECT {_COLUMNS} FROM outbox WHERE state IN (?, ?)",  # noqa: S608 - a constant
+        (WAITING, HELD),
+    )
+    alerts = (_entry(row).alert for row in found)
+    return {ref.path for alert in alerts if alert is not None for ref in alert.evidence}
+
+
+def quarantine(db: sqlite3.Connection, entry: Entry) -> None:
+    """Set a row aside that cannot be read; the newest of them are kept for a look."""
+    db.execute("UPDATE outbox SET state = ?, last_error = ? WHERE seq = ?", (CORRUPT, entry.last_error, entry.seq))
+    _trim(db, CORRUPT, KEEP_CORRUPT)
+
+
+def trim_delivered(db: sqlite3.Connection, keep: int) -> None:
+    """Forget the oldest delivered alerts."""
+    _trim(db, DELIVERED, keep)
+
+
+def count(db: sqlite3.Connection, name: str, by: int, *, text: str = "") -> None:
+    """Add to a counter."""
+    db.execute(
+        "INSERT INTO counters (name, value, note) VALUES (?, ?, ?)"
+        " ON CONFLICT (name) DO UPDATE SET value = value + excluded.value, note = excluded.note",
+        (name, by, text),
+    )
+
+
+def remember(db: sqlite3.Connection, name: str, text: str) -> None:
+    """Keep a text; writes nothing where it stands already."""
+    db.execute(
+        "INSERT INTO counters (name, value, note) VALUES (?, 0, ?)"
+        " ON CONFLICT (name) DO UPDATE SET note = excluded.note WHERE note != excluded.note",
+        (name, text),
+    )
+
+
+def stats(db: sqlite3.Connection) -> tuple[OutboxStats, tuple[datetime, str, float] | None]:
+    """The counts (``oldest_s`` left at 0), and when the oldest undelivered alert was stored: UTC, boot, monotonic."""
+    by_state = dict(db.execute("SELECT state, COUNT(*) FROM outbox GROUP BY state").fetchall())
+    counters = {name: (value, text) for name, value, text in db.execute("SELECT name, value, note FROM counters")}
+    oldest = db.execute(
+        "SELECT stored_utc, stored_boot_id, stored_mono_s FROM outbox WHERE seq ="
+        " (SELECT MIN(first) FROM (SELECT MIN(seq) AS first FROM outbox WHERE state = ?"
+        " UNION ALL SELECT MIN(seq) FROM outbox WHERE state = ?))",
+        (WAITING, HELD),
+    ).fetchone()
+    delivered, last_success = counters.get("delivered", (0, ""))
+    found = OutboxStats(
+        waiting=by_state.get(WAITING, 0),
+        held=by_state.get(HELD, 0),
+        corrupt=by_state.get(CORRUPT, 0),
+        delivered=delivered,
+        dropped=counters.get("dropped", (0, ""))[0],
+        last_success_utc=_utc(last_success) if last_success else None,
+        last_error=counters.get("last_error", (0, ""))[1],
+    )
+    return found, None if oldest is None else (_utc(oldest[0]), str(oldest[1]), _number(oldest[2]))
+
+
+def _trim(db: sqlite3.Connection, state: str, keep: int) -> None:
+    db.execute(
+        "DELETE FROM outbox WHERE state = ? AND seq <="
+        " (SELECT seq FROM outbox WHERE state = ? ORDER BY seq DESC LIMIT 1 OFFSET ?)",
+        (state, state, keep),
+    )
+
+
+def _entry(row: tuple[Any, ...]) -> Entry:
+    """Every column is taken as hostile: a card that fails gives back anything."""
+    seq, alert_id, severity, payload, sha256, state, attempts, last_error, stored_utc, next_utc, delivered_utc = row
+    alert: Alert | None = None
+    error = str(last_error)
+    try:
+        if not isinstance(payload, str) or _digest(payload) != sha256:
+            raise ValueError("the text does not match its checksum")  # noqa: TRY301 - one place handles bad rows
+        alert = decode_alert(payload)
+        if alert.alert_id != alert_id:
+            raise ValueError("the row and its text name different alerts")  # noqa: TRY301 - see above
+    except ValueError as problem:
+        alert = None
+        error = f"row {seq}: {problem}"
+    return Entry(
+        seq=int(seq),
+        alert_id=str(alert_id),
+        alert=alert,
+        severity=Severity(severity) if severity in set(Severity) else Severity.INFO,
+        state=str(state),
+        attempts=attempts if isinstance(attempts, int) else 0,
+        last_error=error,
+        stored_utc=_utc(stored_utc),
+        next_utc=_utc(next_utc),
+        delivered_utc=None if delivered_utc is None else _utc(delivered_utc),
+    )
+
+
+def _utc(text: object) -> datetime:
+    try:
+        time = datetime.fromisoformat(str(text))
+    except ValueError:
+        return _EPOCH
+    return time if time.tzinfo is not None else _EPOCH
+
+
+def _number(value: object) -> float:
+    return float(value) if isinstance(value, (int, float)) else 0.0
+
+
+def _digest(payload: str) -> str:
+    return hashlib.sha256(payload.encode("utf-8", "surrogatepass")).hexdigest()
