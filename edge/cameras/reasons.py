@@ -1,0 +1,56 @@
+"""What a library's error lines mean to the person who can mend it."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from edge.cameras.source import Source
+
+_PREFIX = re.compile(r"^\s*(?:\[[^\]]*\]\s*)+")
+# (pattern, words, what to do): the first that matches any line wins, so the most telling come first.
+_KNOWN: tuple[tuple[re.Pattern[str], str, str], ...] = tuple(
+    (re.compile(pattern, re.IGNORECASE), words, hint)
+    for pattern, words, hint in (
+        (
+            r"\b401\b",
+            "the camera refuses the user name or password (401)",
+            "check the camera's user and password in the configuration",
+        ),
+        (r"\b403\b", "the camera forbids this stream to this user (403)", "give the user the right to view the stream"),
+        (r"\b404\b", "the camera has no such stream (404)", "check the path of the URL against the camera's manual"),
+        (r"\b(?:453|503)\b", "the camera serves no further client", "close other viewers of this camera"),
+        (r"Connection refused", "nothing listens there", "check address and port; is the camera switched on?"),
+        (
+            r"(?:No route to host|Network is unreachable|Host is down)",
+            "the network does not reach the camera",
+            "check cable, PoE power and the address",
+        ),
+        (
+            r"Failed to resolve|Name or service not known",
+            "the host name is unknown",
+            "check the name, or use the address",
+        ),
+        (r"timed? ?out", "the camera does not answer", "check cable, PoE power and the address"),
+        (r"certificate|TLS|SSL", "the camera's TLS handshake fails", "check the camera's certificate and clock"),
+        (r"not on whitelist", "the stream points to a protocol that is not allowed", "use the camera's own stream"),
+    )
+)
+
+
+def explain(lines: Iterable[str], source: Source) -> tuple[str, str]:
+    """Words and a hint for the most telling of ``lines``; both empty where none of them says anything known."""
+    seen = [_PREFIX.sub("", line) for line in lines]
+    for pattern, words, hint in _KNOWN:
+        if any(pattern.search(line) for line in seen):
+            return words, hint
+    last = next((line.strip() for line in reversed(seen) if line.strip()), "")
+    return source.scrub(last)[:200], ""
+
+
+def is_refused(lines: Iterable[str]) -> bool:
+    """Whether the camera turned the credentials down: trying often locks accounts."""
+    return any(re.search(r"\b40[13]\b", line) for line in lines)
