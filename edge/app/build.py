@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edge.config import Config, resolve
+from edge.detect.manifest import read_manifest
 from edge.detect.onnx import OnnxDetector
 from edge.errors import ConfigError
 from edge.incidents import Incidents
@@ -40,16 +41,16 @@ def build_detector(config: Config, config_path: Path) -> OnnxDetector:
     :raises ConfigError: a rule names a class that the model does not know.
     """
     bundle = resolve(config_path, config.model.path) if config.model.path else shipped_bundle()
-    wanted = [PERSON, *(c for table in config.rules.objects.values() if table.enabled for c in table.classes)]
-    detector = OnnxDetector(bundle, threads=config.model.threads)
-    unknown = sorted(set(wanted) - set(detector.classes))
+    manifest = read_manifest(bundle)
+    # Only what some rule asks for: the other classes would cost time and be followed for nothing.
+    wanted = {PERSON, *(c for table in config.rules.objects.values() if table.enabled for c in table.classes)}
+    unknown = sorted(wanted - set(manifest.classes))
     if unknown:
         raise ConfigError(
-            f"{config_path}: rules.objects: the model {detector.model} knows no {', '.join(map(repr, unknown))}",
-            hint=f"allowed: {', '.join(detector.classes)}",
+            f"{config_path}: rules.objects: the model {manifest.label} knows no {', '.join(map(repr, unknown))}",
+            hint=f"allowed: {', '.join(manifest.classes)}",
         )
-    # Only what some rule asks for: the other classes would cost time and be followed for nothing.
-    return OnnxDetector(bundle, threads=config.model.threads, classes=sorted(set(wanted)))
+    return OnnxDetector(bundle, threads=config.model.threads, classes=sorted(wanted))
 
 
 def build_line(config: Config, camera: CameraTable, detector: Detector) -> Line:
@@ -82,7 +83,8 @@ def build_incidents(config: Config, new_id: Callable[[], str]) -> Incidents:
 
 
 def _rules(config: Config, detector: Detector, person: frozenset[int]) -> list[Rule]:
-    tables, rules = config.rules, list[Rule]()
+    tables = config.rules
+    rules: list[Rule] = []
     if tables.loitering.enabled:
         rules.append(
             Loitering(

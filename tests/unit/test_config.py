@@ -1,0 +1,201 @@
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from edge.config import Config, load
+from edge.config.load import _table_in
+from edge.config.tables import ObjectTable, OutputLine, ZoneTable
+from edge.errors import EX_CONFIG, ConfigError
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+REFERENCE = Path(__file__).parents[2] / "firmware_config" / "kiosk-guard.toml"
+CAMERA = '[[cameras]]\nname = "c1"\nsource = "x.mp4"\n'
+
+
+def write(folder: Path, text: str, name: str = "kiosk.toml") -> Path:
+    path = folder / name
+    path.write_text(text)
+    return path
+
+
+def faults(path: Path) -> str:
+    with pytest.raises(ConfigError) as caught:
+        load(path)
+    assert caught.value.exit_code == EX_CONFIG
+    return str(caught.value)
+
+
+def test_the_reference_file_states_the_defaults() -> None:
+    built_in = Config.model_validate({"cameras": [{"name": "lobby", "source": "/dev/video0"}]})
+    assert load(REFERENCE) == built_in
+
+
+def test_the_commented_tables_of_the_reference_file_are_valid_and_state_the_defaults() -> None:
+    commented = "\n".join(re.findall(r"^# ((?:\[|\w+ = ).*)$", REFERENCE.read_text(), re.MULTILINE))
+    data = tomllib.loads(commented)
+    (zone,) = data["zones"]
+    ZoneTable.model_validate(zone)
+    line = OutputLine.model_validate(data["outputs"]["lines"]["siren"])
+    assert line == OutputLine(pin=line.pin)
+    assert set(data["outputs"]["lines"]["siren"]) == set(OutputLine.model_fields)
+    assert set(zone) == set(ZoneTable.model_fields)
+
+
+def test_the_reference_file_names_every_key() -> None:
+    text = REFERENCE.read_text()
+
+    def keys(model: type[BaseModel]) -> set[str]:
+        found = set()
+        for name, field in model.model_fields.items():
+            found.add(name)
+            inner = _table_in(field.annotation)
+            if inner is not None:
+                found |= keys(inner)
+        return found
+
+    missing = [k for k in keys(Config) if not re.search(rf"(^|[\s\[.#]){k}(\s*=|[\].])", text, re.MULTILINE)]
+    assert missing == []
+    assert set(ObjectTable.model_fields) == set(tomllib.loads(text)["rules"]["objects"]["knife"])
+
+
+def test_all_faults_are_reported_at_once_with_file_key_value_and_what_is_allowed(tmp_path: Path) -> None:
+    path = write(
+        tmp_path,
+        """
+        [kiosk]
+        timezone = "Mars/Olympus"
+        colour = 3
+        [[cameras]]
+        name = "c1"
+        source = "x.mp4"
+        max_fps = "five"
+        [rules.loitering]
+        dwell_s = -1
+        [[zones]]
+        camera = "c2"
+        name = "z"
+        kind = "lobbi"
+        polygon = [[0, 0], [1, 1]]
+        """,
+    )
+    text = faults(path)
+    for key, value, allowed in (
+        ("kiosk.timezone", "'Mars/Olympus'", "time zone database"),
+        ("kiosk.colour", "3", "unknown key; allowed here: address, id, site, timezone"),
+        ("cameras[0].max_fps", "'five'", "number"),
+        ("rules.loitering.dwell_s", "-1", "greater than 0"),
+        ("zones[0].kind", "'lobbi'", "'restricted'"),
+        ("zones[0].polygon", "", "at least 3"),
+        ("camera = 'c2'", "", "allowed: c1"),
+    ):
+        (line,) = [row for row in text.splitlines() if key in row]
+        assert str(path) in line
+        assert value in line
+        assert allowed in line
+    assert "7 faults" in text
+
+
+@pytest.mark.parametrize("table", ["email", "cameras", "kiosk"])
+def test_a_password_in_the_wrong_place_is_refused_without_being_repeated(tmp_path: Path, table: str) -> None:
+    text = CAMERA + 'password = "hunter2"\n' if table == "cameras" else f'{CAMERA}[{table}]\npassword = "hunter2"\n'
+    message = faults(write(tmp_path, text))
+    assert "password" in message
+    assert "hunter2" not in message
+
+
+def test_a_camera_url_is_never_repeated(tmp_path: Path) -> None:
+    text = '[[cameras]]\nname = "c1"\nsource = "rtsp://u:hunter2@cam\\u0001/"\n'
+    message = faults(write(tmp_path, text))
+    assert "cameras[0].source" in message
+    assert "hunter2" not in message
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", "cameras: is missing"),
+        ("cameras = 3\n", "cameras = 3"),
+        ("[[cameras]\n", "not valid TOML"),
+        (CAMERA + CAMERA, 'name "c1": each name once'),
+        (CAMERA + "[email]\nenabled = true\n", "needs host, sender, recipients"),
+        (
+            CAMERA + '[email]\nenabled = true\nhost = "h"\nsender = "x"\nrecipients = ["a@b", "c d@e"]\n',
+            "not a mail address: 'x', 'c d@e'",
+        ),
+        (
+            CAMERA
+            + '[email]\nenabled = true\nhost = "mail.bank.example"\nsender = "a@b"\nrecipients = ["a@b"]\n'
+            + 'user = "u"\nsecurity = "none"\n',
+            "would send the password in clear",
+        ),
+        (CAMERA + "[rules.loitering]\ndwell_s = 10\nescalate_s = 5\n", "must not be less than dwell_s"),
+        (CAMERA + '[rules.objects.loitering]\nclasses = ["knife"]\n', "name of a built-in rule"),
+        (CAMERA + '[health]\nhost = "0.0.0.0"\n', "a loopback address"),
+        (CAMERA + "[outputs.lines.a]\npin = 3\n[outputs.lines.b]\npin = 3\n", "used twice: 3"),
+        (CAMERA + "[state]\ndir = 7\n", "state.dir = 7"),
+        (CAMERA + "[track]\nnew_score = nan\n", "track.new_score"),
+        (
+            CAMERA + '[[zones]]\ncamera = "c1"\nname = "z"\nkind = "lobby"\npolygon = [[0, 0], [0.5, 0.5], [1, 1]]\n',
+            "a polygon with an area",
+        ),
+    ],
+)
+def test_each_kind_of_fault(tmp_path: Path, text: str, expected: str) -> None:
+    assert expected in faults(write(tmp_path, text))
+
+
+def test_a_missing_file_says_what_to_do(tmp_path: Path) -> None:
+    message = faults(tmp_path / "none.toml")
+    assert "no such file" in message
+    assert "--config" in message
+
+
+def test_a_file_that_is_no_text_is_a_config_error(tmp_path: Path) -> None:
+    path = tmp_path / "kiosk.toml"
+    path.write_bytes(b"\xff\xfe\x00")
+    assert "cannot be read" in faults(path)
+
+
+def zone(camera: str, name: str = "z") -> str:
+    return f'[[zones]]\ncamera = "{camera}"\nname = "{name}"\nkind = "lobby"\npolygon = [[0, 0], [1, 0], [1, 1]]\n'
+
+
+def test_zones_of_a_further_file_are_added(tmp_path: Path) -> None:
+    write(tmp_path, zone("c1", "b"), "zones.toml")
+    config = load(write(tmp_path, CAMERA + zone("c1", "a") + '[scene]\nzones_file = "zones.toml"\n'))
+    assert [z.name for z in config.zones] == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("extra", "expected"),
+    [
+        (zone("c9"), "camera = 'c9'"),
+        (zone("c1", "a"), "each name once"),
+        ("zone = 1", "unknown key"),
+        (None, "no such file"),
+    ],
+)
+def test_faults_of_the_further_file_name_that_file(tmp_path: Path, extra: str | None, expected: str) -> None:
+    if extra is not None:
+        write(tmp_path, extra, "zones.toml")
+    message = faults(write(tmp_path, CAMERA + zone("c1", "a") + '[scene]\nzones_file = "zones.toml"\n'))
+    assert expected in message
+    assert str(tmp_path / "zones.toml") in message
+
+
+def test_nothing_in_a_configuration_can_be_changed_later() -> None:
+    config: Any = load(REFERENCE)
+    with pytest.raises(Exception, match="frozen"):
+        config.kiosk.id = "other"
