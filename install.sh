@@ -9,7 +9,7 @@ set -eu
 
 EX_USAGE=64 EX_NOINPUT=66 EX_UNAVAILABLE=69 EX_CANTCREAT=73 EX_TEMPFAIL=75 EX_NOPERM=77
 PYTHON_MIN_MINOR=10 # Python 3.10 and later
-DISK_NEEDED_MIB=900 # the finished venv takes about half of it, the rest is room to unpack in
+DISK_NEEDED_MIB=700 # the finished venv takes half of it, the rest is room to unpack in
 OWNER_TAG=.made-by-kiosk-guard
 COMPLETE_TAG=.kiosk-guard-complete
 
