@@ -105,12 +105,16 @@ class Score(_Strict):
 
 
 class View(_Strict):
-    """One way of looking at the evaluation images: the float model beside the model as shipped."""
+    """One way of looking at the evaluation images: the float model beside the model as shipped.
+
+    ``int8``: with sums that cannot saturate, as on ARM; ``int8_default``: as onnxruntime runs on the exporting machine.
+    """
 
     images: Annotated[int, Field(gt=0)]
     set_sha256: Sha256
     fp32: Score
     int8: Score
+    int8_default: Score
 
 
 class Calibration(_Strict):

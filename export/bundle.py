@@ -1,0 +1,156 @@
+"""A bundle: the model and its manifest in one folder, complete or not there at all."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edge.detect.manifest import (
+    MANIFEST_NAME,
+    InputSpec,
+    Manifest,
+    ModelFile,
+    NmsSpec,
+    Outputs,
+    OutputSpec,
+)
+from export.errors import ExportError
+from export.onnx_export import BOXES_NAME, INPUT_NAME, SCORES_NAME
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from edge.detect.manifest import Calibration, View
+    from export.onnx_export import FloatModel
+
+MODEL_NAME = "model.onnx"
+FILL = 114
+
+
+def make_manifest(
+    model: FloatModel,
+    content: bytes,
+    *,
+    name: str,
+    version: str,
+    created_utc: datetime,
+    licence: str,
+    min_runtime: str,
+    precision: str,
+    thresholds: Mapping[str, float],
+    threshold_rule: str,
+    nms_iou: float,
+    metrics: Mapping[str, View] | None = None,
+    calibration: Calibration | None = None,
+    provenance: Mapping[str, str] | None = None,
+    tools: Mapping[str, str] | None = None,
+) -> Manifest:
+    """The manifest of ``content``, a serialised graph made from ``model``; all fields as in ``Manifest``.
+
+    :raises ValueError: a field is not allowed by the schema.
+    """
+    classes = len(model.classes)
+    return Manifest.model_validate(
+        {
+            "schema_version": 1,
+            "name": name,
+            "version": version,
+            "created_utc": created_utc,
+            "min_runtime": min_runtime,
+            "licence": licence,
+            "model": ModelFile.model_validate(
+                {
+                    "file": MODEL_NAME,
+                    "sha256": hashlib.sha256(content).hexdigest(),
+                    "size_bytes": len(content),
+                    "precision": precision,
+                }
+            ),
+            "input": InputSpec(
+                name=INPUT_NAME,
+                layout="NHWC",
+                dtype="uint8",
+                colour="BGR",
+                height=model.height,
+                width=model.width,
+                fill=FILL,
+            ),
+            "outputs": Outputs(
+                boxes=OutputSpec(name=BOXES_NAME, dtype="float32", shape=(1, 4, model.anchors), coding="cxcywh_px"),
+                scores=OutputSpec(
+                    name=SCORES_NAME, dtype="float32", shape=(1, classes, model.anchors), coding="probability"
+                ),
+            ),
+            "classes": model.classes,
+            "thresholds": dict(thresholds),
+            "threshold_rule": threshold_rule,
+            "nms": NmsSpec(iou=nms_iou, max_candidates=1000, max_detections=100),
+            "metrics": dict(metrics or {}),
+            "calibration": calibration,
+            "provenance": dict(provenance or {}),
+            "tools": dict(tools or {}),
+        }
+    )
+
+
+def check_target(out: Path) -> None:
+    """Refuse a target that holds something other than a bundle, before any long work.
+
+    :raises ExportError: it is a file, a folder with other things in it, or its parent cannot be written.
+    """
+    if out.exists() and not out.is_dir():
+        raise ExportError(f"{out}: is a file", hint="--out names the folder that becomes the bundle")
+    if out.is_dir() and any(out.iterdir()) and not (out / MANIFEST_NAME).is_file():
+        raise ExportError(f"{out}: holds something other than a bundle", hint="name an empty or a new folder")
+    parent = out.resolve().parent
+    if not parent.is_dir() or not os.access(parent, os.W_OK):
+        raise ExportError(f"{parent}: no such folder, or not writable", hint="make it first, or choose another --out")
+
+
+def write_bundle(out: Path, manifest: Manifest, content: bytes) -> None:
+    """Write the bundle beside its place, then put it there with one rename; an older bundle goes only then.
+
+    :raises ExportError: the disk refuses.
+    """
+    check_target(out)
+    out = out.resolve()
+    try:
+        fresh = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+    except OSError as error:
+        raise ExportError(f"{out.parent}: cannot be written: {error.strerror}") from error
+    try:
+        _write_synced(fresh / MODEL_NAME, content)
+        _write_synced(fresh / MANIFEST_NAME, manifest.to_json().encode())
+        fresh.chmod(0o755)
+        _put(fresh, out)
+    except OSError as error:
+        raise ExportError(f"{out}: cannot be written: {error.strerror}", hint="check space and permissions") from error
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+
+
+def _put(fresh: Path, out: Path) -> None:
+    if not out.exists():
+        fresh.rename(out)
+        return
+    old = Path(tempfile.mkdtemp(prefix=f".{out.name}.old.", dir=out.parent))
+    out.rename(old / "bundle")
+    try:
+        fresh.rename(out)
+    except OSError:
+        (old / "bundle").rename(out)
+        raise
+    finally:
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _write_synced(path: Path, content: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())

@@ -1,0 +1,198 @@
+"""How good a bundle is, measured through the kiosk's own path: letterbox, onnxruntime, decode, suppression."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from faster_coco_eval import COCO, COCOeval_faster
+
+from edge.detect.manifest import ClassScore, Score
+from edge.detect.nms import iou_matrix
+from edge.detect.onnx import OnnxDetector
+from edge.types import Detections
+from export.dataset import read_image
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from edge.types import F32, F64, Bool
+    from export.dataset import Dataset
+
+# Average precision needs the whole curve, down to scores that no kiosk would act on.
+SCORE_FLOOR = 0.001
+MAX_DETECTIONS = 300
+# Below this many labelled boxes a threshold of our own would be noise.
+MIN_BOXES_FOR_THRESHOLD = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One picture after judging, everything in pixels and the data set's class ids; the truth's scores are 1."""
+
+    width: int
+    height: int
+    truth: Detections
+    found: Detections
+
+
+def judge(
+    bundle: Path,
+    dataset: Dataset,
+    classes: Mapping[int, int],
+    *,
+    threads: int = 0,
+    session_config: Mapping[str, str] | None = None,
+) -> tuple[Judged, ...]:
+    """Run a bundle over a data set, keeping boxes down to ``SCORE_FLOOR``.
+
+    :param classes: the model's class id to the data set's; other classes count for nothing.
+    :param session_config: further onnxruntime settings, by key.
+    :raises DatasetError: an image cannot be read.
+    :raises DetectorError: the bundle cannot be run.
+    """
+    detector = OnnxDetector(
+        bundle,
+        threads=threads,
+        score_floor=SCORE_FLOOR,
+        max_detections=MAX_DETECTIONS,
+        session_config=session_config,
+    )
+    translate = np.full(len(detector.classes), -1, np.int64)
+    translate[list(classes.keys())] = list(classes.values())
+    judged = []
+    for labelled in dataset.images:
+        image = read_image(labelled.path)
+        height, width = image.shape[:2]
+        pixels = labelled.xyxy * np.array([width, height] * 2, np.float32)
+        truth = Detections(pixels, np.ones(len(pixels), np.float32), labelled.class_id)
+        truth = truth.where(np.isin(truth.class_id, list(classes.values())))
+        found = detector.detect_image(image)
+        found = Detections(found.xyxy, found.score, translate[found.class_id])
+        judged.append(Judged(width, height, truth, found.where(found.class_id >= 0)))
+    return tuple(judged)
+
+
+def score(judged: Iterable[Judged], names: tuple[str, ...]) -> Score:
+    """COCO's average precision; the means are over the classes that have labelled boxes.
+
+    :param names: the data set's class names.
+    """
+    judged = tuple(judged)
+    counts = np.bincount(_column([j.truth.class_id for j in judged]), minlength=len(names))
+    per_class = _average_precision(judged, len(names))
+    rows = {
+        name: ClassScore(boxes=int(n), ap50=_rounded(per_class[i, 0]), ap50_95=_rounded(per_class[i].mean()))
+        for i, (name, n) in enumerate(zip(names, counts, strict=True))
+        if n > 0
+    }
+    return Score(
+        map50=_rounded(np.mean([per_class[i, 0] for i in np.flatnonzero(counts)]) if counts.any() else 0.0),
+        map50_95=_rounded(np.mean([per_class[i] for i in np.flatnonzero(counts)]) if counts.any() else 0.0),
+        classes=rows,
+    )
+
+
+def best_f1_threshold(judged: Iterable[Judged], class_id: int, *, iou: float = 0.5) -> float | None:
+    """The score at which one class's F1 is best, or None where there are too few labelled boxes to tell.
+
+    :param class_id: the data set's class.
+    :param iou: overlap at which a box counts as found.
+    """
+    scores, hits, boxes = [], [], 0
+    for one in judged:
+        truth = one.truth.xyxy[one.truth.class_id == class_id]
+        found = one.found.where(one.found.class_id == class_id)
+        boxes += len(truth)
+        scores.append(found.score)
+        hits.append(_hits(found.xyxy, truth, iou))
+    if boxes < MIN_BOXES_FOR_THRESHOLD:
+        return None
+    order = np.argsort(-_column(scores), kind="stable")
+    descending, hit = _column(scores)[order], _column(hits)[order]
+    right = np.cumsum(hit)
+    f1 = 2 * right / (np.arange(1, len(hit) + 1) + boxes)
+    return math.floor(float(descending[int(np.argmax(f1))]) * 100) / 100 if len(f1) else None
+
+
+def _hits(found: F32, truth: F32, iou: float) -> Bool:
+    """Which boxes, best score first, are the first to claim a labelled box."""
+    hit = np.zeros(len(found), np.bool_)
+    if not len(found) or not len(truth):
+        return hit
+    overlap = iou_matrix(found, truth)
+    free = np.ones(len(truth), np.bool_)
+    for row in np.flatnonzero(overlap.max(axis=1) >= iou):
+        candidate = int(np.argmax(np.where(free, overlap[row], -1)))
+        if free[candidate] and overlap[row, candidate] >= iou:
+            free[candidate] = False
+            hit[row] = True
+    return hit
+
+
+def _average_precision(judged: tuple[Judged, ...], class_count: int) -> F64:
+    """(class_count, 10): average precision at IoU 0.50, 0.55 ... 0.95; 0 where a class has no labelled box."""
+    truth = _annotations(judged)
+    found = _results(judged)
+    result = np.zeros((class_count, 10), np.float64)
+    if not truth["annotations"] or not found:
+        return result
+    with contextlib.redirect_stdout(io.StringIO()):
+        reference = COCO(truth)
+        run = COCOeval_faster(reference, reference.loadRes(found), "bbox", print_function=lambda *_: None)
+        run.params.maxDets = [1, 100, MAX_DETECTIONS]
+        run.evaluate()
+        run.accumulate()
+    precision = np.asarray(run.eval["precision"])[:, :, :, 0, -1]  # (IoU, recall, class): all sizes, all boxes
+    for column, category in enumerate(run.params.catIds):
+        curve = precision[:, :, column]
+        result[category - 1] = np.where(curve < 0, 0, curve).mean(axis=1)
+    return result
+
+
+def _annotations(judged: tuple[Judged, ...]) -> dict[str, Any]:
+    images, rows = [], []
+    for number, one in enumerate(judged, start=1):
+        images.append({"id": number, "width": one.width, "height": one.height, "file_name": str(number)})
+        for box, class_id in zip(one.truth.xyxy.tolist(), one.truth.class_id.tolist(), strict=True):
+            width, height = box[2] - box[0], box[3] - box[1]
+            rows.append(
+                {
+                    "id": len(rows) + 1,
+                    "image_id": number,
+                    "category_id": class_id + 1,
+                    "bbox": [box[0], box[1], width, height],
+                    "area": width * height,
+                    "iscrowd": 0,
+                }
+            )
+    used = sorted({row["category_id"] for row in rows})
+    return {"info": {}, "images": images, "annotations": rows, "categories": [{"id": i, "name": str(i)} for i in used]}
+
+
+def _results(judged: tuple[Judged, ...]) -> list[dict[str, Any]]:
+    return [
+        {
+            "image_id": number,
+            "category_id": class_id + 1,
+            "bbox": [box[0], box[1], box[2] - box[0], box[3] - box[1]],
+            "score": value,
+        }
+        for number, one in enumerate(judged, start=1)
+        for box, class_id, value in zip(
+            one.found.xyxy.tolist(), one.found.class_id.tolist(), one.found.score.tolist(), strict=True
+        )
+    ]
+
+
+def _column(parts: list[Any]) -> Any:
+    return np.concatenate(parts) if parts else np.zeros(0, np.int64)
+
+
+def _rounded(value: Any) -> float:
+    return round(float(value), 4)

@@ -1,0 +1,132 @@
+"""From trained weights to the float graph that a kiosk runs: camera bytes in, boxes and scores out."""
+
+from __future__ import annotations
+
+import tempfile
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import onnx
+import onnxslim
+import torch
+from torch import nn
+from ultralytics import YOLO
+
+from export.errors import ExportError, MissingInputError
+
+INPUT_NAME = "image"
+BOXES_NAME = "boxes"
+SCORES_NAME = "scores"
+# Old enough for every onnxruntime we support, new enough for per-channel QuantizeLinear.
+OPSET = 17
+
+
+@dataclass(frozen=True, slots=True)
+class FloatModel:
+    """A float graph with its facts. Input uint8 (1, height, width, 3) BGR, already letterboxed.
+
+    ``anchors``: columns of both outputs, float32 (1, 4, anchors) and (1, classes, anchors).
+    """
+
+    graph: onnx.ModelProto
+    classes: tuple[str, ...]
+    height: int
+    width: int
+    anchors: int
+
+
+class _KioskGraph(nn.Module):
+    """Puts the camera's byte order in front of an ultralytics detection network and splits its answer."""
+
+    def __init__(self, network: nn.Module, class_count: int) -> None:
+        super().__init__()
+        self.network = network
+        self.class_count = class_count
+
+    def forward(self, image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        out = self.network(image.permute(0, 3, 1, 2).float() * (1.0 / 255.0))
+        y = out[0] if isinstance(out, tuple) else out
+        boxes, scores = torch.split(y, [4, self.class_count], dim=1)
+        return boxes, scores
+
+
+def load_network(weights: Path) -> tuple[nn.Module, tuple[str, ...]]:
+    """The detection network of a weights file, ready for inference, and its class names in order.
+
+    :raises MissingInputError: no such file.
+    :raises ExportError: it is no ultralytics detection model of the YOLOv8 kind.
+    """
+    if not weights.is_file():
+        # ultralytics would try to download a file of that name.
+        raise MissingInputError(f"{weights}: no such file", hint="name the weights to export, for example yolov8n.pt")
+    try:
+        model = YOLO(str(weights))
+    except Exception as error:  # torch and pickle raise anything
+        raise ExportError(
+            f"{weights}: cannot be loaded: {error}", hint="a .pt file saved by ultralytics is needed"
+        ) from error
+    network = model.model
+    if model.task != "detect" or not isinstance(network, nn.Module):
+        raise ExportError(f"{weights}: a model for {model.task!r}", hint="only detection models can be exported")
+    names = tuple(str(model.names[i]) for i in range(len(model.names)))
+    network = network.float().eval().fuse(verbose=False)
+    head = network.model[-1]
+    if getattr(head, "end2end", False):
+        raise ExportError(f"{weights}: its head suppresses boxes itself", hint="export a model of the YOLOv8 kind")
+    head.export = True
+    return network, names
+
+
+def _take_bgr(network: nn.Module) -> None:
+    """Let the first convolution read B, G, R: its weights are turned round, which costs nothing at run time."""
+    first = next(m for m in network.modules() if isinstance(m, nn.Conv2d))
+    if first.in_channels != 3:
+        raise ExportError(
+            f"the model reads {first.in_channels} channels", hint="only three-channel models are supported"
+        )
+    with torch.no_grad():
+        first.weight.copy_(first.weight.flip(1))
+
+
+def export_float(weights: Path, *, height: int, width: int) -> FloatModel:
+    """Export ``weights`` for one letterboxed picture of ``height`` x ``width`` pixels, both multiples of 32.
+
+    :raises MissingInputError: no such file.
+    :raises ExportError: the file or the size cannot be exported.
+    """
+    network, classes = load_network(weights)
+    _take_bgr(network)
+    wrapped = _KioskGraph(network, len(classes)).eval()
+    sample = torch.zeros((1, height, width, 3), dtype=torch.uint8)
+    with torch.no_grad():
+        boxes, scores = wrapped(sample)  # also settles the anchor grid, which becomes a constant of the graph
+    if boxes.shape[1] != 4 or scores.shape[1] != len(classes):
+        raise ExportError(f"{weights}: unexpected output {tuple(boxes.shape)}, {tuple(scores.shape)}")
+    graph = _slim(_to_onnx(wrapped, sample))
+    return FloatModel(graph=graph, classes=classes, height=height, width=width, anchors=int(boxes.shape[2]))
+
+
+def _to_onnx(wrapped: nn.Module, sample: torch.Tensor) -> Any:
+    with tempfile.TemporaryDirectory(prefix="export-model-") as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the tracing exporter is named legacy; it needs no further package
+        path = Path(folder) / "float.onnx"
+        torch.onnx.export(
+            wrapped,
+            (sample,),
+            str(path),
+            input_names=[INPUT_NAME],
+            output_names=[BOXES_NAME, SCORES_NAME],
+            opset_version=OPSET,
+            dynamo=False,
+        )
+        return onnx.load(str(path))
+
+
+def _slim(graph: Any) -> Any:
+    slimmed = onnxslim.slim(graph)
+    if slimmed is None:
+        raise ExportError("onnxslim could not simplify the graph")
+    onnx.checker.check_model(slimmed, full_check=True)
+    return slimmed

@@ -1,0 +1,136 @@
+"""Static INT8 quantisation with onnxruntime: 8-bit weights per channel, 8-bit activations, the head's tail in float."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import onnx
+from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
+
+from export.errors import ExportError
+from export.onnx_export import INPUT_NAME, FloatModel
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from edge.types import U8
+
+
+class Method(str, Enum):
+    """How an activation's range follows from what calibration saw."""
+
+    MINMAX = "minmax"
+    PERCENTILE = "percentile"
+    ENTROPY = "entropy"
+
+
+_METHODS = {
+    Method.MINMAX: CalibrationMethod.MinMax,
+    Method.PERCENTILE: CalibrationMethod.Percentile,
+    Method.ENTROPY: CalibrationMethod.Entropy,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """The choices that were measured. ``percentile`` counts for that method only; ``keep_float``: parts of node names."""
+
+    method: Method = Method.MINMAX
+    percentile: float = 99.999
+    keep_float: tuple[str, ...] = ()
+
+    def settings(self) -> dict[str, str]:
+        """For the manifest: plain text."""
+        described = {"activations": "uint8, per tensor", "weights": "int8, per channel", "float": "head tail"}
+        if self.method is Method.PERCENTILE:
+            described["percentile"] = str(self.percentile)
+        if self.keep_float:
+            described["float"] += ", " + ", ".join(self.keep_float)
+        return described
+
+
+class _Reader(CalibrationDataReader):  # type: ignore[misc] # the base class has no type information
+    def __init__(self, tensors: Sequence[U8]) -> None:
+        self._left = iter(tensors)
+
+    def get_next(self) -> dict[str, U8] | None:
+        tensor = next(self._left, None)
+        return None if tensor is None else {INPUT_NAME: tensor}
+
+
+def quantize(model: FloatModel, tensors: Sequence[U8], recipe: Recipe) -> bytes:
+    """The quantised graph, serialised; the same inputs give the same bytes.
+
+    :param tensors: calibration inputs, uint8 (1, height, width, 3).
+    :raises ExportError: a part to keep in float does not exist.
+    """
+    tail = tail_nodes(model.graph)
+    excluded = [*tail, *_named(model.graph, recipe.keep_float)]
+    extra: dict[str, Any] = {}
+    if recipe.method is Method.PERCENTILE:
+        extra["CalibPercentile"] = recipe.percentile
+    with tempfile.TemporaryDirectory(prefix="export-model-") as folder:
+        source, target = Path(folder) / "float.onnx", Path(folder) / "int8.onnx"
+        onnx.save(model.graph, str(source))
+        with _quiet():
+            quantize_static(
+                str(source),
+                str(target),
+                _Reader(tensors),
+                quant_format=QuantFormat.QDQ,
+                per_channel=True,
+                activation_type=QuantType.QUInt8,
+                weight_type=QuantType.QInt8,
+                nodes_to_exclude=excluded,
+                calibrate_method=_METHODS[recipe.method],
+                extra_options=extra,
+            )
+        quantised = onnx.load(str(target))
+    onnx.checker.check_model(quantised)
+    content: bytes = quantised.SerializeToString(deterministic=True)
+    return content
+
+
+def tail_nodes(graph: onnx.ModelProto) -> list[str]:
+    """Names of the nodes behind the head's last convolutions: what joins boxes, scores and scales of three sizes.
+
+    A shared 8-bit scale there would have to span pixels and probabilities at once, and the scores would vanish.
+    The distribution layer is formally a convolution, with one output; it belongs to the tail.
+    """
+    maker = {output: node for node in graph.graph.node for output in node.output}
+    weights = {tensor.name: tensor.dims for tensor in graph.graph.initializer}
+    names: dict[str, None] = {}
+    wanted = [output.name for output in graph.graph.output]
+    while wanted:
+        node = maker.get(wanted.pop())
+        if node is None or node.name in names:
+            continue
+        if node.op_type == "Conv" and weights.get(node.input[1], [0])[0] > 1:
+            continue
+        names[node.name] = None
+        wanted.extend(node.input)
+    return list(names)
+
+
+def _named(graph: onnx.ModelProto, parts: Sequence[str]) -> list[str]:
+    names = [node.name for node in graph.graph.node]
+    for part in parts:
+        if not any(part in name for name in names):
+            raise ExportError(f"--keep-float {part}: no node's name contains it", hint=f"for example {names[3]}")
+    return [name for name in names if any(part in name for part in parts)]
+
+
+class _quiet:  # noqa: N801 - reads as a statement
+    """onnxruntime's quantiser advises and debugs through the root logger."""
+
+    def __enter__(self) -> None:
+        self._before = logging.root.manager.disable
+        logging.disable(logging.WARNING)
+
+    def __exit__(self, *_: object) -> None:
+        logging.disable(self._before)
