@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import random
 import threading
 from dataclasses import replace
@@ -165,17 +166,29 @@ class Outbox:
                 rows.trim_delivered(db, self._keep_delivered)
             self._refresh(db)
 
-    def mark_failed(self, alert_id: str, error: str, *, permanent: bool = False, channel_wide: bool = False) -> float:
+    def mark_failed(
+        self,
+        alert_id: str,
+        error: str,
+        *,
+        permanent: bool = False,
+        channel_wide: bool = False,
+        longest_s: float = math.inf,
+    ) -> float:
         """One attempt did not succeed; returns the seconds until the next.
 
         :param permanent: refused for good: the alert is held.
         :param channel_wide: the reason lies with the channel, not with this alert.
+        :param longest_s: bound on the delay after a passing refusal, in seconds.
         :raises OutboxError: not stored.
         """
         with self._database.transaction() as db:
             row = db.execute("SELECT delay_s FROM outbox WHERE alert_id = ?", (alert_id,)).fetchone()
             last_s = 0.0 if row is None else float(row[0])
-            delay_s = self._backoff.refused(self._rng) if permanent else self._backoff.next_s(last_s, self._rng)
+            if permanent:
+                delay_s = self._backoff.refused(self._rng)
+            else:
+                delay_s = min(self._backoff.next_s(last_s, self._rng), longest_s)
             now_utc = self._clock.utc_now()
             db.execute(
                 "UPDATE outbox SET state = ?, attempts = attempts + 1, delay_s = ?, boot_id = ?, next_mono_s = ?,"

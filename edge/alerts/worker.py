@@ -1,0 +1,261 @@
+"""Delivery: one thread that drains the outbox through one channel."""
+
+from __future__ import annotations
+
+import logging
+import math
+import random
+import threading
+from typing import TYPE_CHECKING
+
+from edge.alerts.schedule import Backoff
+from edge.errors import ChannelError, OutboxError, PermanentRefusal
+from edge.types import Severity
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from edge.alerts.interface import Channel
+    from edge.alerts.outbox import Outbox
+    from edge.alerts.outbox_rows import Entry
+    from edge.clock import Clock
+    from edge.types import Alert, EvidenceRef
+
+log = logging.getLogger(__name__)
+
+IDLE_S = 30.0
+STORE_TROUBLE_S = 5.0
+EXPIRE_EVERY_S = 3600.0
+
+
+class DeliveryWorker:
+    """Sends what is due: critical first, then oldest; one bad message never blocks the rest.
+
+    A refusal that concerns one alert delays that alert. A refusal that concerns the channel (no route, bad password)
+    pauses all, by the same backoff, so that ten thousand waiting alerts do not each wait for a timeout; a new critical
+    alert is tried at once all the same, and while any critical one waits the pause is at most ``critical_pause_s``. The
+    first success ends the pause for everything.
+
+    :param resolve: a picture's file, or None where it is missing or damaged.
+    :param pace_s: seconds between two mails of a backlog; critical alerts do not wait.
+    :param on_delivered: told after each delivery, with the alert and the seconds it waited.
+    """
+
+    def __init__(
+        self,
+        *,
+        outbox: Outbox,
+        channel: Channel,
+        resolve: Callable[[EvidenceRef], Path | None],
+        clock: Clock,
+        rng: random.Random | None = None,
+        backoff: Backoff | None = None,
+        pace_s: float = 0.2,
+        critical_pause_s: float = 25.0,
+        on_delivered: Callable[[Alert, float], None] | None = None,
+    ) -> None:
+        self._outbox = outbox
+        self._channel = channel
+        self._resolve = resolve
+        self._clock = clock
+        self._rng = rng or random.Random()  # noqa: S311 - spreads retries, no secret
+        self._backoff = backoff or Backoff()
+        self._pace_s = pace_s
+        self._critical_pause_s = critical_pause_s
+        self._on_delivered = on_delivered
+        self._wake = threading.Event()
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._pause_from_s = 0.0
+        self._pause_s = 0.0
+        self._pause_error = ""
+        self._expire_at_s = 0.0
+        # What a failing disk would not take: when to try again (monotonic seconds), infinity: it was delivered.
+        self._unstored: dict[str, float] = {}
+        self._pause_capped = True
+        self._beat_s = clock.monotonic_s()
+
+    @property
+    def channel_error(self) -> str:
+        """Why the whole channel is paused; empty while it works."""
+        return self._pause_error
+
+    @property
+    def last_beat_s(self) -> float:
+        """Monotonic seconds of the last turn of the loop, for the watchdog; a send in flight may take its timeouts."""
+        return self._beat_s
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread = threading.Thread(target=self._run, name="delivery", daemon=True)
+        self._thread.start()
+
+    def wake(self) -> None:
+        """Something was enqueued."""
+        self._wake.set()
+
+    def hurry(self) -> None:
+        """The line came back, or a technician asks: try everything now. :raises OutboxError: not stored."""
+        self._end_pause()
+        self._outbox.retry()
+        self._wake.set()
+
+    def stop(self, timeout_s: float = 2.0) -> bool:
+        """Stop after the send in flight; True if the thread has ended within ``timeout_s``."""
+        self._stopping.set()
+        self._wake.set()
+        if self._thread is not None:
+            self._thread.join(timeout_s)
+            return not self._thread.is_alive()
+        return True
+
+    def step(self) -> float:
+        """Deliver at most one alert; returns the seconds to wait before the next step. Never raises."""
+        self._beat_s = self._clock.monotonic_s()
+        try:
+            if self._beat_s >= self._expire_at_s:
+                self._expire_at_s = self._beat_s + EXPIRE_EVERY_S
+                self._outbox.expire()
+            self._store_late()
+            pause_s = self._pause_left_s()
+            due = self._outbox.due(limit=1 + len(self._unstored), urgent_only=pause_s > 0)
+            entry = next((e for e in due if self._unstored.get(e.alert_id, 0.0) <= self._beat_s), None)
+            if entry is not None:
+                return self._deliver(entry)
+            next_s = None if self._unstored else self._outbox.next_due_in_s()
+        except OutboxError as error:
+            log.error(  # noqa: TRY400 - the message says it all
+                f"the outbox cannot be used: {error.message}",
+                extra={"kg": {"event": "outbox_trouble", "error": error.message}},
+            )
+            return STORE_TROUBLE_S
+        if self._unstored:
+            return STORE_TROUBLE_S
+        return IDLE_S if next_s is None else min(IDLE_S, max(next_s, pause_s))
+
+    def _run(self) -> None:
+        while True:
+            self._wake.clear()
+            if self._stopping.is_set():  # looked at after the clearing, so that no stop() is missed
+                return
+            wait_s = self.step()
+            if wait_s > 0:
+                self._clock.wait(self._wake, wait_s)
+
+    def _deliver(self, entry: Entry) -> float:
+        alert = entry.alert
+        if alert is None:  # due() sets such rows aside; nothing to send
+            return 0.0
+        waited_s = self._outbox.waited_s(alert)
+        try:
+            self._channel.send(alert, self._pictures(alert), waited_s=waited_s)
+        except ChannelError as error:
+            self._failed(entry, error)
+            return 0.0
+        except Exception as error:
+            # A fault of ours with this one alert must not stop the others.
+            log.exception(
+                f"alert {alert.alert_id} could not be sent by {self._channel.name}",
+                extra={"kg": {"event": "alert_fault", "alert_id": alert.alert_id}},
+            )
+            self._mark_failed(entry, f"{type(error).__name__}: {error}", permanent=False, channel_wide=False)
+            return 0.0
+        self._delivered(alert, waited_s, entry.attempts + 1)
+        return 0.0 if self._outbox.critical_waits() else self._pace_s
+
+    def _delivered(self, alert: Alert, waited_s: float, attempts: int) -> None:
+        self._end_pause()
+        log.info(
+            f"alert {alert.alert_id} delivered by {self._channel.name}",
+            extra={
+                "kg": {
+                    "event": "alert_delivered",
+                    "alert_id": alert.alert_id,
+                    "incident_id": alert.incident_id,
+                    "severity": alert.severity.label,
+                    "channel": self._channel.name,
+                    "waited_s": round(waited_s, 1),
+                    "attempts": attempts,
+                }
+            },
+        )
+        try:
+            self._outbox.mark_delivered(alert.alert_id)
+        except OutboxError as error:
+            self._unstored[alert.alert_id] = math.inf
+            self._note_unstored(alert.alert_id, error)
+        if self._on_delivered is not None:
+            self._on_delivered(alert, waited_s)
+
+    def _failed(self, entry: Entry, error: ChannelError) -> None:
+        permanent = isinstance(error, PermanentRefusal)
+        delay_s = self._mark_failed(entry, str(error), permanent=permanent, channel_wide=error.channel_wide)
+        if error.channel_wide:
+            # A bad password is tried rarely, critical or not: each try counts against the mailbox's lock-out.
+            self._pause_capped = not permanent
+            self._pause_s = self._backoff.next_s(self._pause_s, self._rng)
+            self._pause_from_s = self._clock.monotonic_s()
+            self._pause_error = str(error)
+        log.warning(
+            f"alert {entry.alert_id} not delivered by {self._channel.name}: {error.message}",
+            extra={
+                "kg": {
+                    "event": "alert_refused" if permanent else "alert_delayed",
+                    "alert_id": entry.alert_id,
+                    "channel": self._channel.name,
+                    "error": error.message,
+                    "hint": error.hint,
+                    "attempts": entry.attempts + 1,
+                    "next_s": round(delay_s, 1),
+                    "channel_wide": error.channel_wide,
+                }
+            },
+        )
+
+    def _mark_failed(self, entry: Entry, error: str, *, permanent: bool, channel_wide: bool) -> float:
+        # A critical alert that only waits for the line goes as soon as the channel is tried again.
+        longest_s = self._critical_pause_s if entry.severity is Severity.CRITICAL and channel_wide else math.inf
+        try:
+            return self._outbox.mark_failed(
+                entry.alert_id, error, permanent=permanent, channel_wide=channel_wide, longest_s=longest_s
+            )
+        except OutboxError as problem:
+            delay_s = self._backoff.longest_s
+            self._unstored[entry.alert_id] = self._clock.monotonic_s() + delay_s
+            self._note_unstored(entry.alert_id, problem)
+            return delay_s
+
+    def _store_late(self) -> None:
+        """Try to write down what the disk would not take; what it still does not take stays in memory."""
+        for alert_id, until_s in list(self._unstored.items()):
+            if until_s == math.inf:
+                try:
+                    self._outbox.mark_delivered(alert_id)
+                except OutboxError:
+                    return
+            if until_s == math.inf or until_s <= self._beat_s:
+                del self._unstored[alert_id]
+
+    @staticmethod
+    def _note_unstored(alert_id: str, error: OutboxError) -> None:
+        log.error(
+            f"how alert {alert_id} stands is remembered in memory only: {error.message}",
+            extra={"kg": {"event": "outbox_trouble", "alert_id": alert_id, "error": error.message}},
+        )
+
+    def _pictures(self, alert: Alert) -> list[Path]:
+        found = [self._resolve(ref) for ref in alert.evidence]
+        return [path for path in found if path is not None]
+
+    def _pause_left_s(self) -> float:
+        if self._pause_s <= 0:
+            return 0.0
+        pause_s = self._pause_s
+        if self._pause_capped and self._outbox.critical_waits():
+            pause_s = min(pause_s, self._critical_pause_s)
+        return max(0.0, self._pause_from_s + pause_s - self._clock.monotonic_s())
+
+    def _end_pause(self) -> None:
+        self._pause_s = 0.0
+        self._pause_error = ""

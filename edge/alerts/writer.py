@@ -1,0 +1,287 @@
+"""From the pipeline to the disk: a bounded queue and one thread, so that a slow card never slows the guarding."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from edge.errors import KioskError, OutboxError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from edge.alerts.evidence import EvidenceStore
+    from edge.alerts.incident_store import IncidentStore
+    from edge.alerts.outbox import Outbox
+    from edge.clock import Clock
+    from edge.types import U8, Alert, EvidenceRef, Frame, Incident, IncidentChange, Tracks, Zone
+
+log = logging.getLogger(__name__)
+
+FIRST_RETRY_S = 1.0
+LONGEST_RETRY_S = 30.0
+PRUNE_EVERY_S = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One step of an incident, with the picture of the moment; ``frame`` None: there is none (a lost camera)."""
+
+    change: IncidentChange
+    frame: Frame | None
+    tracks: Tracks
+    zones: tuple[Zone, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class WriterStats:
+    """``queued``: jobs not taken up yet; ``unstored``: alerts that the disk refuses, kept in memory and tried again.
+
+    ``dropped``: jobs and alerts given up because the queue or the memory was full. ``last_error`` is empty once all is
+    stored. ``beat_s``: monotonic seconds of the thread's last turn.
+    """
+
+    queued: int
+    unstored: int
+    dropped: int
+    pictures_lost: int
+    last_error: str
+    beat_s: float
+
+
+class WriterWorker:
+    """Stores evidence, incident and alert of each job, in this order; only then is the alert acknowledged.
+
+    A full or read-only disk never ends the thread: the alert goes without pictures, and an alert that cannot be stored
+    is kept in memory (up to ``capacity``) and tried again.
+
+    :param annotate: draws boxes and zones; returns a new uint8 (H, W, 3) BGR picture.
+    :param make_alert: the alert of a change, or None where the desk is not to be told.
+    :param capacity: jobs that may wait; beyond it the one with the lowest severity, then the oldest, is dropped.
+    :param max_pictures: of those, how many may hold a picture (2.8 MB each at 1280x720); the others go as text.
+    :param on_stored: told when an alert is on disk, synced: the acknowledgement, and the delivery's wake-up.
+    """
+
+    def __init__(
+        self,
+        *,
+        evidence: EvidenceStore,
+        incidents: IncidentStore,
+        outbox: Outbox,
+        clock: Clock,
+        annotate: Callable[[Frame, Tracks, Incident, tuple[Zone, ...]], U8],
+        make_alert: Callable[[IncidentChange, tuple[EvidenceRef, ...]], Alert | None],
+        capacity: int = 256,
+        max_pictures: int = 12,
+        on_stored: Callable[[Alert], None] | None = None,
+    ) -> None:
+        self._evidence = evidence
+        self._incidents = incidents
+        self._outbox = outbox
+        self._clock = clock
+        self._annotate = annotate
+        self._make_alert = make_alert
+        self._capacity = capacity
+        self._max_pictures = max_pictures
+        self._on_stored = on_stored
+        self._lock = threading.Condition()
+        self._jobs: deque[Job] = deque()
+        self._unstored: deque[Alert] = deque()
+        self._busy = False
+        self._dropped = 0
+        self._pictures_lost = 0
+        self._last_error = ""
+        self._retry_at_s = 0.0
+        self._retry_s = 0.0
+        self._prune_at_s = 0.0
+        self._beat_s = clock.monotonic_s()
+        self._wake = threading.Event()
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
+        self._thread.start()
+
+    def put(self, job: Job) -> bool:
+        """Hand a job over; never waits for a disk. False: a job (perhaps this one) had to be dropped.
+
+        The picture is copied: the camera may reuse its memory after this call.
+        """
+        if job.frame is not None:
+            job = replace(job, frame=replace(job.frame, image=job.frame.image.copy()))
+        lost: Job | None = None
+        with self._lock:
+            self._jobs.append(job)
+            if len(self._jobs) > self._capacity:
+                lost = min(self._jobs, key=lambda j: j.change.incident.severity)  # min() takes the oldest of equals
+                self._remove(lost)
+                self._dropped += 1
+            elif sum(j.frame is not None for j in self._jobs) > self._max_pictures:
+                plain = min((j for j in self._jobs if j.frame is not None), key=lambda j: j.change.incident.severity)
+                self._remove(plain, instead=replace(plain, frame=None))
+                self._pictures_lost += 1
+        self._wake.set()
+        if lost is not None:
+            log.error(
+                f"the disk is too slow: the step '{lost.change.kind.value}' of incident "
+                f"{lost.change.incident.incident_id} was dropped",
+                extra={
+                    "kg": {
+                        "event": "job_dropped",
+                        "incident_id": lost.change.incident.incident_id,
+                        "severity": lost.change.incident.severity.label,
+                    }
+                },
+            )
+        return lost is None
+
+    def flush(self, timeout_s: float) -> bool:
+        """Wait until all is stored; False: some of it is not after ``timeout_s``."""
+        self._wake.set()
+        with self._lock:
+            self._retry_at_s = 0.0
+            return self._lock.wait_for(
+                lambda: not self._jobs and not self._unstored and not self._busy, timeout=timeout_s
+            )
+
+    def stats(self) -> WriterStats:
+        """Answers from memory."""
+        with self._lock:
+            return WriterStats(
+                queued=len(self._jobs),
+                unstored=len(self._unstored),
+                dropped=self._dropped,
+                pictures_lost=self._pictures_lost,
+                last_error=self._last_error,
+                beat_s=self._beat_s,
+            )
+
+    def stop(self, timeout_s: float = 2.0) -> bool:
+        """Store what is queued, then end; True if the thread has ended within ``timeout_s``."""
+        self._stopping.set()
+        self._wake.set()
+        if self._thread is not None:
+            self._thread.join(timeout_s)
+            return not self._thread.is_alive()
+        return True
+
+    def step(self) -> float:
+        """Work off one job, or try a stored-up alert again; returns the seconds to wait. Never raises."""
+        now_s = self._clock.monotonic_s()
+        with self._lock:
+            self._beat_s = now_s
+            job = self._jobs.popleft() if self._jobs else None
+            late = self._unstored[0] if job is None and self._unstored and now_s >= self._retry_at_s else None
+            self._busy = job is not None or late is not None
+        try:
+            if job is not None:
+                self._store(job)
+            elif late is not None:
+                self._enqueue(late)
+            elif now_s >= self._prune_at_s or self._evidence.over_limit():
+                self._prune_at_s = now_s + PRUNE_EVERY_S
+                self._evidence.prune(keep=self._outbox.pending_evidence())
+        except Exception as error:  # whatever it is, the next job must be stored
+            self._trouble(f"{type(error).__name__}: {error}")
+            log.exception("a job of the writer failed", extra={"kg": {"event": "writer_fault"}})
+        with self._lock:
+            self._busy = False
+            self._lock.notify_all()
+            if self._jobs:
+                return 0.0
+            until_s = self._retry_at_s if self._unstored else self._prune_at_s
+        return max(0.0, until_s - self._clock.monotonic_s())
+
+    def _run(self) -> None:
+        while True:
+            self._wake.clear()
+            stopping = self._stopping.is_set()  # looked at before the queue: what was put before stop() is stored
+            wait_s = self.step()
+            with self._lock:
+                if stopping and not self._jobs:
+                    break
+            if wait_s > 0 and not stopping:
+                self._clock.wait(self._wake, wait_s)
+        for alert in list(self._unstored):  # a last try for what the disk refused
+            self._enqueue(alert)
+
+    def _store(self, job: Job) -> None:
+        evidence = self._save_pictures(job) if job.frame is not None else ()
+        try:
+            self._incidents.save(job.change)
+        except OutboxError as error:
+            self._trouble(error.message)
+        alert = self._make_alert(job.change, evidence)
+        if alert is not None:
+            self._enqueue(alert)
+
+    def _save_pictures(self, job: Job) -> tuple[EvidenceRef, ...]:
+        frame, incident = job.frame, job.change.incident
+        if frame is None:
+            return ()
+        saved: list[EvidenceRef] = []
+        try:
+            drawn = self._annotate(frame, job.tracks, incident, job.zones)
+            for role, image in (("annotated", drawn), ("clean", frame.image)):
+                saved.append(self._evidence.save(image, incident_id=incident.incident_id, role=role, t_utc=frame.t_utc))
+        except Exception as error:
+            # Whatever is wrong with a picture, the alert goes on without it.
+            self._pictures_lost += 1
+            message = error.message if isinstance(error, KioskError) else f"{type(error).__name__}: {error}"
+            log.exception(
+                f"incident {incident.incident_id}: a picture is missing: {message}",
+                extra={"kg": {"event": "evidence_failed", "incident_id": incident.incident_id, "error": message}},
+            )
+        return tuple(saved)
+
+    def _enqueue(self, alert: Alert) -> None:
+        try:
+            stored = self._outbox.enqueue(alert)
+        except OutboxError as error:
+            self._keep(alert, error)
+            return
+        with self._lock:
+            if self._unstored and self._unstored[0] is alert:
+                self._unstored.popleft()
+            self._retry_s = 0.0
+            self._retry_at_s = 0.0
+            if not self._unstored:
+                self._last_error = ""
+        if stored and self._on_stored is not None:
+            self._on_stored(alert)
+
+    def _keep(self, alert: Alert, error: OutboxError) -> None:
+        """Not stored: remember it, and try again."""
+        with self._lock:
+            if not (self._unstored and self._unstored[0] is alert):
+                self._unstored.append(alert)
+                if len(self._unstored) > self._capacity:
+                    lost = min(self._unstored, key=lambda a: a.severity)
+                    self._unstored.remove(lost)
+                    self._dropped += 1
+            self._retry_s = min(max(2 * self._retry_s, FIRST_RETRY_S), LONGEST_RETRY_S)
+            self._retry_at_s = self._clock.monotonic_s() + self._retry_s
+        self._trouble(error.message)
+        log.error(
+            f"alert {alert.alert_id} cannot be stored and is kept in memory: {error.message}",
+            extra={"kg": {"event": "alert_unstored", "alert_id": alert.alert_id, "error": error.message}},
+        )
+        # A full disk: pictures give way to the alert itself.
+        self._evidence.make_room(1024 * 1024)
+
+    def _trouble(self, message: str) -> None:
+        with self._lock:
+            self._last_error = message
+
+    def _remove(self, job: Job, *, instead: Job | None = None) -> None:
+        """By identity: comparing jobs would compare pictures."""
+        at = next(i for i, j in enumerate(self._jobs) if j is job)
+        if instead is None:
+            del self._jobs[at]
+        else:
+            self._jobs[at] = instead
