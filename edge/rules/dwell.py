@@ -13,23 +13,28 @@ if TYPE_CHECKING:
 
 
 class DwellClock:
-    """Measures stays. A stay goes on over absences up to ``grace_s`` (a detector's gap, a step over the line)."""
+    """Measures stays. A stay goes on over absences up to ``grace_s`` (a detector's gap, a step over the line).
+
+    An absence lasts from the first frame that shows it: the time between two frames proves nothing, so that a slow or
+    uneven rate neither shortens nor ends a stay.
+    """
 
     def __init__(self, *, grace_s: float) -> None:
         self._grace_s = grace_s
-        self._stay: dict[int, tuple[float, float]] = {}  # id -> (since, last inside)
+        self._since: dict[int, float] = {}
+        self._absent_since: dict[int, float] = {}
 
     def update(self, inside: Iterable[int], t_s: float) -> dict[int, float]:
         """Take who is inside at ``t_s``; returns id -> seconds for each of them."""
-        dwell = {}
-        for track in inside:
-            since, last = self._stay.get(track, (t_s, t_s))
-            if t_s - last > self._grace_s:
-                since = t_s
-            self._stay[track] = (since, t_s)
-            dwell[track] = t_s - since
-        self._stay = {k: v for k, v in self._stay.items() if t_s - v[1] <= self._grace_s}
-        return dwell
+        here = set(inside)
+        for key in self._since.keys() - here:
+            self._absent_since.setdefault(key, t_s)
+        for key in [k for k, gone in self._absent_since.items() if t_s - gone > self._grace_s]:
+            del self._since[key], self._absent_since[key]
+        for key in here:
+            self._since.setdefault(key, t_s)
+            self._absent_since.pop(key, None)
+        return {key: t_s - self._since[key] for key in sorted(here)}
 
 
 def persons(scene: Scene, person_classes: Collection[int], *, max_unseen_s: float) -> Bool:
