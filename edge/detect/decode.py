@@ -41,7 +41,7 @@ class Decoder:
     def __init__(self, thresholds: F32, *, class_ids: I64 | None = None, limit: int) -> None:
         self._ids: I64 | None = None if class_ids is None else np.asarray(class_ids, np.int64)
         chosen = thresholds if self._ids is None else thresholds[self._ids]
-        self._thresholds: F32 = chosen.astype(np.float32)[:, None]
+        self._thresholds: F32 = chosen.astype(np.float32)
         self._limit = limit
 
     def __call__(self, boxes: F32, scores: F32) -> Candidates:
@@ -52,8 +52,12 @@ class Decoder:
         """
         if self._ids is not None:
             scores = scores[self._ids]
-        row, anchor = np.nonzero(scores >= self._thresholds)
-        score = scores[row, anchor]
+        # Most classes are nowhere in the picture: one look at each row's best leaves a few rows to search.
+        some = np.flatnonzero(scores.max(axis=1) >= self._thresholds)
+        rows = scores[some]
+        row, anchor = np.nonzero(rows >= self._thresholds[some, None])
+        score = rows[row, anchor]
+        row = some[row]
         if len(score) > self._limit:
             best = np.argpartition(-score, self._limit)[: self._limit]
             best.sort()
