@@ -1,0 +1,174 @@
+"""The endpoints as a starlette application: /livez, /readyz, /health and the page."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import math
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from edge.health.guard import Guard, json_error
+from edge.health.interface import Check, Report, Status
+from edge.health.page import render
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+    from datetime import datetime
+
+    from starlette.requests import Request
+
+    from edge.clock import Clock
+    from edge.health.interface import HealthSource
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+# The appliance answers from memory; one that does not within this time is stuck, and that is the answer.
+_PATIENCE_S = 2.0
+_MEDIA_TYPE = "application/health+json"
+
+
+class Endpoints:
+    """Asks the source and words its answers.
+
+    :param source: asked in a thread of its own, one question at a time: a stuck source blocks no other request.
+    :param version: of the software.
+    :param clock: for the times in answers.
+    """
+
+    def __init__(self, source: HealthSource, *, version: str, clock: Clock) -> None:
+        self._source = source
+        self._version = version
+        self._clock = clock
+        self._asker = ThreadPoolExecutor(max_workers=3, thread_name_prefix="health-ask")
+        self._asked: dict[str, asyncio.Future[Any]] = {}
+
+    def application(self, *, allowed_hosts: Collection[str] = ()) -> Guard:
+        """The ASGI application, its guard outermost: even an answer about a crash carries the security headers."""
+        routes = Starlette(
+            routes=[
+                Route("/livez", self.livez),
+                Route("/readyz", self.readyz),
+                Route("/health", self.health),
+                Route("/", self.page),
+            ],
+            exception_handlers={HTTPException: _http_error, Exception: _crash},
+        )
+        return Guard(routes, allowed_hosts=allowed_hosts)
+
+    def close(self) -> None:
+        """Ask no more; does not wait for a stuck source."""
+        self._asker.shutdown(wait=False, cancel_futures=True)
+
+    async def livez(self, request: Request) -> Response:
+        return _probe(request, "live", *await self._ask("live", self._source.live, _stuck))
+
+    async def readyz(self, request: Request) -> Response:
+        return _probe(request, "ready", *await self._ask("ready", self._source.ready, _stuck))
+
+    async def health(self, request: Request) -> Response:
+        del request
+        report = await self._ask("report", self._source.report, _stuck_report)
+        body = health_json(report, version=self._version, now=self._clock.utc_now())
+        code = 503 if report.status is Status.FAIL else 200
+        return Response(json.dumps(body, allow_nan=False), code, media_type=_MEDIA_TYPE)
+
+    async def page(self, request: Request) -> Response:
+        report = await self._ask("report", self._source.report, _stuck_report)
+        ready = await self._ask("ready", self._source.ready, _stuck)
+        return HTMLResponse(
+            render(
+                report,
+                ready=ready,
+                version=self._version,
+                now=self._clock.utc_now(),
+                refresh="still" not in request.query_params,
+            )
+        )
+
+    async def _ask(self, name: str, question: Callable[[], T], otherwise: Callable[[str], T]) -> T:
+        """The source's answer; requests that come meanwhile share it."""
+        asked = self._asked.get(name)
+        if asked is None or asked.done():
+            asked = asyncio.get_running_loop().run_in_executor(self._asker, question)
+            self._asked[name] = asked
+        try:
+            answer: T = await asyncio.wait_for(asyncio.shield(asked), _PATIENCE_S)
+        except (asyncio.TimeoutError, TimeoutError):
+            return otherwise(f"the appliance does not answer within {_PATIENCE_S:.0f} s: restart it, then read its log")
+        except Exception:
+            log.exception("the health source failed", extra={"kg": {"event": "health_source_failed", "asked": name}})
+            return otherwise("the appliance cannot tell its state: read its log")
+        return answer
+
+
+def health_json(report: Report, *, version: str, now: datetime) -> dict[str, Any]:
+    """A report in the words of application/health+json."""
+    stamp = now.strftime("%Y-%m-%dT%H:%M:%SZ")
+    checks: dict[str, list[dict[str, Any]]] = {}
+    for check in report.checks:
+        entry: dict[str, Any] = {"status": check.status.label, "time": stamp}
+        if check.observed is not None:
+            entry["observedValue"] = check.observed
+        if check.unit:
+            entry["observedUnit"] = check.unit
+        if check.output:
+            entry["output"] = check.output
+        checks.setdefault(check.name, []).append(entry)
+    wrong = [f"{c.name}: {c.output}" for c in report.checks if c.status == report.status != Status.PASS]
+    body = {
+        "status": report.status.label,
+        "version": version,
+        "serviceId": "kiosk-guard",
+        "output": "; ".join(wrong),
+        "time": stamp,
+        "checks": checks,
+        "details": report.details,
+    }
+    cleaned: dict[str, Any] = _json_ready(body)
+    return cleaned
+
+
+def _json_ready(value: Any) -> Any:
+    """The value with nothing in it that JSON cannot say: an odd number in one detail must not cost the whole answer."""
+    if isinstance(value, dict):
+        return {str(key): _json_ready(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_json_ready(inner) for inner in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value if value is None or isinstance(value, str | int | bool) else str(value)
+
+
+def _probe(request: Request, name: str, good: bool, why: str) -> Response:  # noqa: FBT001 - the pair as it was answered
+    text = name if good else f"not {name}"
+    if "verbose" in request.query_params and why:
+        text += f": {why}"
+    return PlainTextResponse(text + "\n", 200 if good else 503)
+
+
+def _stuck(why: str) -> tuple[bool, str]:
+    return False, why
+
+
+def _stuck_report(why: str) -> Report:
+    return Report((Check("appliance", Status.FAIL, why),))
+
+
+async def _http_error(request: Request, error: Exception) -> Response:
+    del request
+    if not isinstance(error, HTTPException):
+        raise error
+    return json_error(error.status_code, error.detail, error.headers)
+
+
+async def _crash(request: Request, error: Exception) -> Response:
+    del request, error  # the server logs it
+    return json_error(500, "this request failed inside: read the log")
