@@ -1,0 +1,217 @@
+"""Email to the security desk over SMTP: verified TLS, a timeout everywhere, every refusal told apart."""
+
+from __future__ import annotations
+
+import logging
+import re
+import smtplib
+from collections.abc import Mapping
+from datetime import timedelta
+from itertools import chain
+from typing import TYPE_CHECKING
+
+from edge.alerts.ledger import MemoryLedger
+from edge.alerts.mail import compose, read_pictures
+from edge.alerts.mail_words import Moment, one_line
+from edge.alerts.smtp_replies import SizeRefused, recipients_error, reply_words
+from edge.alerts.smtp_session import SmtpServer
+from edge.errors import ConfigError, PermanentRefusal, TemporaryRefusal
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from edge.alerts.ledger import RecipientLedger
+    from edge.alerts.mail import Picture
+    from edge.alerts.mail_words import Site
+    from edge.alerts.smtp_session import Security
+    from edge.clock import Clock
+    from edge.types import Alert, Severity
+
+log = logging.getLogger(__name__)
+
+_ADDRESS = re.compile(r"[!-?A-~]{1,64}@[A-Za-z0-9.\-\[\]:]{1,255}")
+_UNSAFE_HOST = re.compile(r"[^A-Za-z0-9-]+")
+
+
+class EmailChannel:
+    """Sends each alert as one mail.
+
+    Several recipients: one transaction. Whom the server took is remembered in ``ledger``; when some were refused for
+    now, the next attempt goes to those alone. Recipients refused for good while others got the mail are logged and
+    listed in :attr:`refused_recipients`; the alert counts as delivered.
+
+    :param security: starttls or tls, both verified against the system's authorities or ``ca_file``; there is no
+        fallback to an unencrypted line. none: for a relay on this machine or a test.
+    :param username: empty: no login.
+    :param sender: address of the From line and the envelope.
+    :param recipients: addresses; or addresses by the least severity they want.
+    :param site: what the desk reads about the place.
+    :param boot_id: this boot; allows to correct times that were taken before the clock was set.
+    :param site_domain: right side of Message-IDs; empty: the sender's domain.
+    :param timeout_s: for each step of the conversation.
+    :param deadline_s: for a whole mail: a server that answers byte by byte does not hold the queue for ever.
+    :param max_message_bytes: larger pictures stay behind, the clean one first; the mail says so.
+    :raises ConfigError: an address is no address, a file of authorities cannot be read, or a password would travel
+        unencrypted to another machine.
+    """
+
+    name = "email"
+
+    def __init__(
+        self,
+        *,
+        host: str,
+        port: int,
+        security: Security,
+        sender: str,
+        recipients: Sequence[str] | Mapping[Severity, Sequence[str]],
+        site: Site,
+        clock: Clock,
+        boot_id: str,
+        username: str = "",
+        password: str = "",
+        ca_file: Path | None = None,
+        site_domain: str = "",
+        timeout_s: float = 30.0,
+        deadline_s: float = 180.0,
+        max_message_bytes: int = 8 * 1024 * 1024,
+        ledger: RecipientLedger | None = None,
+    ) -> None:
+        self._sender = _address(sender)
+        self._recipients = recipients
+        self._site = site
+        self._clock = clock
+        self._boot_id = boot_id
+        self._domain = site_domain or self._sender.rpartition("@")[2]
+        self._max_message_bytes = max_message_bytes
+        self._ledger = ledger or MemoryLedger()
+        self._refused: dict[str, str] = {}
+        for address in recipients if not isinstance(recipients, Mapping) else chain(*recipients.values()):
+            _address(address)
+        self._server = SmtpServer(
+            host=host,
+            port=port,
+            security=security,
+            username=username,
+            password=password,
+            hello=f"{site.kiosk}.{self._domain}",
+            ca_file=ca_file,
+            timeout_s=timeout_s,
+            deadline_s=deadline_s,
+        )
+
+    @property
+    def refused_recipients(self) -> dict[str, str]:
+        """Recipients that the server refused for good at the last mail to them, and its words; for health."""
+        return dict(self._refused)
+
+    def __repr__(self) -> str:
+        return f"EmailChannel({self._server!r})"
+
+    def send(self, alert: Alert, pictures: Sequence[Path], *, waited_s: float) -> None:
+        """See :class:`edge.alerts.interface.Channel`."""
+        everyone = self._recipients_for(alert)
+        accepted = self._ledger.accepted(alert.alert_id)
+        remaining = [r for r in everyone if r not in accepted]
+        if not everyone:
+            raise PermanentRefusal(
+                f"nobody is to be told about {alert.severity.label} alerts",
+                hint="Name recipients for this severity in the configuration.",
+            )
+        if not remaining:
+            return
+        found = read_pictures(alert, pictures, max_bytes=self._max_message_bytes)
+        try:
+            refused = self._send(alert, found, everyone, remaining, waited_s)
+        except SizeRefused as error:
+            if not found:
+                raise PermanentRefusal(str(error)) from error
+            log.warning(
+                f"{self._server} refuses the size of alert {alert.alert_id}: sent again without pictures",
+                extra={"kg": {"event": "mail_too_large", "alert_id": alert.alert_id}},
+            )
+            try:
+                refused = self._send(alert, [], everyone, remaining, waited_s)
+            except SizeRefused as again:
+                raise PermanentRefusal(str(again)) from again
+        self._settle(alert, remaining, refused, anyone_has_it=bool(accepted))
+
+    def _send(
+        self,
+        alert: Alert,
+        pictures: Sequence[Picture],
+        everyone: Sequence[str],
+        remaining: Sequence[str],
+        waited_s: float,
+    ) -> dict[str, tuple[int, bytes]]:
+        """One SMTP transaction; returns the recipients that were refused, all of them perhaps."""
+        message = compose(
+            alert,
+            pictures,
+            site=self._site,
+            moment=self._moment(alert, waited_s),
+            sender=self._sender,
+            recipients=everyone,
+            domain=self._domain,
+            date=self._clock.utc_now().astimezone(self._site.timezone),
+        ).as_bytes()
+        with self._server.session() as smtp:
+            try:
+                return smtp.sendmail(self._sender, list(remaining), message)
+            except smtplib.SMTPRecipientsRefused as error:
+                if any(code == 421 for code, _ in error.recipients.values()):
+                    raise TemporaryRefusal(f"{self._server} is closing down (421)", channel_wide=True) from error
+                return dict(error.recipients)
+
+    def _settle(
+        self,
+        alert: Alert,
+        asked: Sequence[str],
+        refused: Mapping[str, tuple[int, bytes]],
+        *,
+        anyone_has_it: bool,
+    ) -> None:
+        """Remember who has it; raise if somebody is still to get it, or if nobody ever will."""
+        took = [r for r in asked if r not in refused]
+        for address in took:
+            self._refused.pop(address, None)
+        for_good = {r: reply for r, reply in refused.items() if 500 <= reply[0] < 600}
+        self._refused.update({r: self._server.scrub(reply_words(reply)) for r, reply in for_good.items()})
+        for_now = {r: reply for r, reply in refused.items() if r not in for_good}
+        if for_now:
+            self._ledger.accept(alert.alert_id, [*took, *for_good] if took or anyone_has_it else took)
+        if for_now or not (took or anyone_has_it):
+            raise recipients_error(
+                str(self._server),
+                {r: self._server.scrub(reply_words(v)) for r, v in refused.items()},
+                for_now=bool(for_now),
+            )
+        for address, reply in for_good.items():
+            log.error(
+                f"{self._server} refuses mail for {address}: {self._refused[address]}; the others got it",
+                extra={"kg": {"event": "recipient_refused", "alert_id": alert.alert_id, "code": reply[0]}},
+            )
+
+    def _recipients_for(self, alert: Alert) -> list[str]:
+        if not isinstance(self._recipients, Mapping):
+            return list(dict.fromkeys(self._recipients))
+        wanted = (a for least, who in self._recipients.items() if alert.severity >= least for a in who)
+        return list(dict.fromkeys(wanted))
+
+    def _moment(self, alert: Alert, waited_s: float) -> Moment:
+        if alert.clock_synced:
+            return Moment(waited_s=waited_s)
+        if alert.boot_id == self._boot_id != "" and self._clock.synchronised():
+            created = self._clock.utc_now() - timedelta(seconds=self._clock.monotonic_s() - alert.created_mono_s)
+            return Moment(waited_s=waited_s, shift=created - alert.created_utc)
+        return Moment(waited_s=waited_s, trusted=False)
+
+
+def _address(text: str) -> str:
+    """:raises ConfigError: not an address that plain SMTP carries."""
+    if not _ADDRESS.fullmatch(text):
+        raise ConfigError(
+            f"{one_line(text)!r} is not a mail address", hint="Wanted: name@domain, ASCII, without a display name."
+        )
+    return text

@@ -1,0 +1,173 @@
+"""The mail of an alert: text and HTML side by side, the annotated picture inline, the clean one attached."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from email.message import EmailMessage, MIMEPart
+from email.policy import SMTP
+from email.utils import format_datetime
+from html import escape
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, cast
+
+from edge.alerts.identity import message_id, opening_alert_id
+from edge.alerts.mail_words import describe, is_urgent, one_line
+from edge.types import Severity
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+    from pathlib import Path
+
+    from edge.alerts.mail_words import Moment, Site, Words
+    from edge.types import Alert, EvidenceRef
+
+# Dark enough for white text on a phone in the sun (contrast above 4.5).
+_COLOURS = {
+    Severity.CRITICAL: "#b00020",
+    Severity.HIGH: "#b34700",
+    Severity.LOW: "#1f5fa8",
+    Severity.INFO: "#4a5560",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A picture's record and its bytes."""
+
+    ref: EvidenceRef
+    data: bytes
+
+
+def compose(
+    alert: Alert,
+    pictures: Sequence[Picture],
+    *,
+    site: Site,
+    moment: Moment,
+    sender: str,
+    recipients: Sequence[str],
+    domain: str,
+    date: datetime,
+) -> EmailMessage:
+    """The whole message, all its lines 7-bit.
+
+    :param pictures: those that go along; what ``alert.evidence`` names beyond them is told as missing.
+    :param domain: right side of the Message-ID.
+    :param date: when the mail is written, timezone-aware.
+    """
+    words = describe(alert, site=site, moment=moment, missing_pictures=len(alert.evidence) - len(pictures))
+    message = EmailMessage(policy=SMTP)
+    message["From"] = sender
+    message["To"] = ", ".join(recipients)
+    message["Subject"] = words.subject
+    message["Date"] = format_datetime(date)
+    message["Message-ID"] = message_id(alert.alert_id, domain)
+    opening = opening_alert_id(alert.incident_id)
+    if alert.incident_id and alert.alert_id != opening and alert.kind != "test":
+        message["In-Reply-To"] = message_id(opening, domain)
+        message["References"] = message_id(opening, domain)
+    message["Thread-Topic"] = words.topic  # Exchange groups by it: the subject changes from step to step
+    message["Auto-Submitted"] = "auto-generated"  # no out-of-office replies, please
+    message["X-Kiosk-Guard"] = one_line(f"{alert.kind} {alert.severity.label} {alert.incident_id}")
+    if is_urgent(alert):
+        message["Importance"] = "high"
+        message["X-Priority"] = "1"
+    inline = next((p for p in pictures if p.ref.role == "annotated"), None)
+    message.set_content(_text(words), cte="quoted-printable")
+    cid = f"<annotated.{message['Message-ID'][1:]}" if inline else ""
+    message.add_alternative(_html(words, alert.severity, cid.strip("<>")), subtype="html", cte="quoted-printable")
+    if inline is not None:
+        html = cast("list[MIMEPart]", message.get_payload())[1]
+        html.add_related(
+            inline.data, "image", "jpeg", cid=cid, disposition="inline", filename=_file_name(alert, inline.ref)
+        )
+    for picture in pictures:
+        if picture is not inline:
+            message.add_attachment(picture.data, "image", "jpeg", filename=_file_name(alert, picture.ref))
+    return message
+
+
+def read_pictures(alert: Alert, paths: Sequence[Path], *, max_bytes: int) -> list[Picture]:
+    """The pictures that can be read and fit, annotated ones first; a path belongs to the record whose path it ends in.
+
+    :param max_bytes: bound on their size together, as they travel (base64 adds a third).
+    """
+    found: list[Picture] = []
+    left = max_bytes
+    for ref in sorted(alert.evidence, key=lambda r: r.role != "annotated"):
+        parts = PurePosixPath(ref.path).parts
+        path = next((p for p in paths if p.parts[-len(parts) :] == parts), None)
+        if path is None:
+            continue
+        try:
+            data = path.read_bytes()
+        except OSError:
+            continue
+        travelling = len(data) * 4 // 3 + len(data) // 57 * 2
+        if travelling <= left:
+            left -= travelling
+            found.append(Picture(ref, data))
+    return found
+
+
+def _file_name(alert: Alert, ref: EvidenceRef) -> str:
+    return f"{opening_alert_id(alert.incident_id).removesuffix('.opened')}-{one_line(ref.role)}.jpg"
+
+
+def _text(words: Words) -> str:
+    width = max(len(label) for label, _ in words.rows)
+    lines = [words.title.upper(), ""]
+    if words.lead:
+        lines += [words.lead, ""]
+    lines += [f"! {warning}" for warning in words.warnings]
+    if words.warnings:
+        lines.append("")
+    lines += [f"{label + ':':<{width + 2}}{text}" for label, text in words.rows]
+    lines += ["", "-- ", "Sent by Kiosk Guard. Pictures show people: treat them as your rules demand."]
+    return "\n".join(lines) + "\n"
+
+
+def _html(words: Words, severity: Severity, cid: str) -> str:
+    """Tables and inline style: Outlook knows nothing else; one column, so that a phone need not zoom."""
+    colour = _COLOURS[severity]
+    font = "font-family:Arial,Helvetica,sans-serif"
+    warnings = "".join(
+        f'<tr><td style="padding:10px 16px;background:#fff4d6;color:#5c4300;{font};font-size:15px;line-height:21px">'
+        f"{escape(warning)}</td></tr>"
+        for warning in words.warnings
+    )
+    picture = (
+        f'<tr><td style="padding:0"><img src="cid:{escape(cid)}" alt="The moment, with what was seen marked" width="600"'
+        ' style="display:block;width:100%;max-width:600px;height:auto;border:0"></td></tr>'
+        if cid
+        else ""
+    )
+    rows = "".join(
+        f'<tr><td valign="top" width="110" style="padding:7px 8px 7px 16px;border-top:1px solid #e6e8eb;color:#5a6570;'
+        f'{font};font-size:14px;line-height:20px">{escape(label)}</td>'
+        f'<td valign="top" style="padding:7px 16px 7px 0;border-top:1px solid #e6e8eb;color:#111820;{font};'
+        f'font-size:15px;line-height:20px;word-break:break-word">{escape(text)}</td></tr>'
+        for label, text in words.rows
+    )
+    lead = (
+        f'<div style="font-size:15px;line-height:21px;padding-top:4px">{escape(words.lead)}</div>' if words.lead else ""
+    )
+    return (
+        '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{escape(words.subject)}</title></head>"
+        '<body style="margin:0;padding:0;background:#eef0f2">'
+        '<table role="presentation" width="100%" cellpadding="0" cellspacing="0" border="0" style="background:#eef0f2">'
+        '<tr><td align="center" style="padding:8px">'
+        '<table role="presentation" width="100%" cellpadding="0" cellspacing="0" border="0"'
+        ' style="max-width:600px;background:#ffffff">'
+        f'<tr><td bgcolor="{colour}" style="padding:14px 16px;background:{colour};color:#ffffff;{font}">'
+        f'<div style="font-size:21px;line-height:27px;font-weight:bold">{escape(words.title)}</div>{lead}</td></tr>'
+        f"{warnings}{picture}"
+        '<tr><td style="padding:0"><table role="presentation" width="100%" cellpadding="0" cellspacing="0" border="0">'
+        f"{rows}</table></td></tr>"
+        f'<tr><td style="padding:12px 16px;border-top:1px solid #e6e8eb;color:#5a6570;{font};font-size:12px;'
+        'line-height:17px">Sent by Kiosk Guard. Pictures show people: treat them as your rules demand.</td></tr>'
+        "</table></td></tr></table></body></html>\n"
+    )

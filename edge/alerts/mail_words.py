@@ -1,0 +1,212 @@
+"""An alert in words: what, where, when, how sure. Plain text pieces that the mail's two forms share."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from edge.types import Severity
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime, tzinfo
+
+    from edge.types import Alert
+
+# Title and explanation of the rules that ship; any other rule speaks through its name.
+RULE_WORDS: dict[str, tuple[str, str]] = {
+    "loitering": ("Loitering", "Somebody has stayed longer than customers do."),
+    "restricted_area": ("Person in restricted area", "Somebody is where only staff may be."),
+    "crowding": ("Too many people", "There are more people than the lobby is meant for."),
+    "camera_lost": ("Camera lost", "The camera gives no picture: this place is not being watched."),
+    "knife": ("Knife seen", "The picture shows what looks like a knife."),
+    "test": ("Test mail", "Somebody asked this kiosk for a test mail. Nothing happened at the site."),
+}
+
+LATE_S = 60.0  # a mail that waited longer says so
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Where the kiosk stands: what the desk reads in every mail. ``timezone`` is the local time of the site."""
+
+    site: str
+    kiosk: str
+    address: str
+    timezone: tzinfo
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """What is known about time when a mail is written.
+
+    ``waited_s``: seconds since the alert was made. ``shift``: to be added to the alert's times, because the clock was
+    set between the event and now; zero if they stand. ``trusted``: whether the times then are right.
+    """
+
+    waited_s: float = 0.0
+    shift: timedelta = timedelta(0)
+    trusted: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """The mail's content. ``rows``: label and text; ``warnings``: sentences that must not be overlooked."""
+
+    subject: str
+    topic: str
+    title: str
+    lead: str
+    rows: tuple[tuple[str, str], ...]
+    warnings: tuple[str, ...]
+
+
+def describe(
+    alert: Alert,
+    *,
+    site: Site,
+    moment: Moment,
+    missing_pictures: int = 0,
+    rule_words: Mapping[str, tuple[str, str]] = RULE_WORDS,
+) -> Words:
+    """Put an alert into words; every field is reduced to one clean line."""
+    title, lead = rule_words.get(alert.rule, (one_line(alert.rule).replace("_", " ").capitalize(), ""))
+    place = ", ".join(p for p in (one_line(alert.zone), one_line(site.site), one_line(site.kiosk)) if p)
+    opened = alert.opened_utc + moment.shift
+    topic = f"{title}: {place}"
+    if alert.kind == "test":
+        subject = f"Test mail from {place or 'a kiosk'}"
+    else:
+        stage = {"opened": "", "escalated": "Escalated: ", "closed": "Closed: "}.get(
+            alert.kind, f"{one_line(alert.kind).capitalize()}: "
+        )
+        at = opened.astimezone(site.timezone).strftime("%H:%M")
+        subject = f"[{alert.severity.label.upper()}] {stage}{topic}, {at}"
+    return Words(
+        subject=subject,
+        topic=topic,
+        title={"escalated": f"Escalated: {title}", "closed": f"Closed: {title}"}.get(alert.kind, title),
+        lead=lead,
+        rows=tuple((label, text) for label, text in _rows(alert, site, moment, opened) if text),
+        warnings=tuple(_warnings(alert, moment, missing_pictures)),
+    )
+
+
+def _rows(alert: Alert, site: Site, moment: Moment, opened: datetime) -> list[tuple[str, str]]:
+    rows = [
+        ("Severity", alert.severity.label),
+        ("Evidence", evidence_sentence(alert)),
+        ("Site", one_line(site.site)),
+        ("Address", one_line(site.address)),
+        ("Kiosk", one_line(site.kiosk)),
+        ("Camera", one_line(alert.camera)),
+        ("Zone", one_line(alert.zone)),
+        ("Began", local_time(opened, site.timezone)),
+        ("Began (UTC)", utc_time(opened)),
+    ]
+    if alert.closed_utc is not None:
+        lasted = alert.closed_utc - alert.opened_utc
+        rows += [
+            ("Ended", local_time(alert.closed_utc + moment.shift, site.timezone)),
+            ("Lasted", duration(lasted / timedelta(seconds=1))),
+        ]
+    if moment.shift:
+        clock = "set after the event; the times here are corrected"
+    elif moment.trusted:
+        clock = "synchronised"
+    else:
+        clock = "not synchronised; the times may be wrong"
+    rows += [
+        ("Kiosk's clock", clock),
+        ("Waited", duration(moment.waited_s) if moment.waited_s > LATE_S else ""),
+        ("Model", one_line(alert.model)),
+        ("Software", one_line(alert.software)),
+        ("Incident", one_line(alert.incident_id)),
+    ]
+    return rows
+
+
+def _warnings(alert: Alert, moment: Moment, missing_pictures: int) -> list[str]:
+    found: list[str] = []
+    if moment.waited_s > LATE_S:
+        found.append(f"This mail is late: it waited {duration(moment.waited_s)} to be delivered.")
+    if not moment.trusted and not moment.shift:
+        found.append("The kiosk's clock was not synchronised: the times in this mail may be wrong.")
+    if missing_pictures:
+        noun = "One picture is" if missing_pictures == 1 else f"{missing_pictures} pictures are"
+        found.append(f"{noun} missing: lost, damaged, or too large for this mail.")
+    if not alert.evidence and alert.kind in {"opened", "escalated"}:
+        found.append("There is no picture of this moment.")
+    return found
+
+
+def evidence_sentence(alert: Alert) -> str:
+    """How sure: the measured value against its limit.
+
+    "one person has stayed for 41.2 s; the limit is 30 s".
+    """
+    if not alert.what:
+        return ""
+    what, unit = one_line(alert.what), one_line(alert.unit)
+    value, limit = _number(alert.value, unit), _number(alert.threshold, unit)
+    seen = f"{what} {value} {unit}" if unit == "s" else f"{value} {unit} {what}"
+    return f"{seen.strip()}; the limit is {limit} {unit}".strip()
+
+
+def local_time(at: datetime, zone: tzinfo) -> str:
+    """Sun 1 March 2026, 03:00:12 CET (UTC+01:00)."""
+    local = at.astimezone(zone)
+    offset = local.strftime("%z")
+    offset = f"UTC{offset[:3]}:{offset[3:5]}"
+    name = local.tzname() or ""
+    # A zone without a name of its own is called by its offset.
+    named = f"{name} ({offset})" if name and name[0] not in "+-" and not name.startswith("UTC") else offset
+    return f"{local.strftime('%a')} {local.day} {local.strftime('%B %Y, %H:%M:%S')} {named}"
+
+
+def utc_time(at: datetime) -> str:
+    """2026-03-01 02:00:12 UTC."""
+    return (at - (at.utcoffset() or timedelta(0))).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def duration(seconds: float) -> str:
+    """In words with two units at the most.
+
+    >>> duration(42.3), duration(75), duration(11_520), duration(200_000)
+    ('42 s', '1 min 15 s', '3 h 12 min', '2 d 7 h')
+    """
+    left = round(max(0.0, seconds)) if math.isfinite(seconds) else 0
+    parts: list[str] = []
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s")):
+        number, left = divmod(left, size)
+        if number:
+            parts.append(f"{number} {unit}")
+        elif parts:
+            break
+    return " ".join(parts[:2]) or "0 s"
+
+
+def one_line(text: str) -> str:
+    """Without line breaks, control, direction-changing and unpaired characters; at most 200 characters."""
+    return _CONTROL.sub(" ", text).strip()[:200]
+
+
+def is_urgent(alert: Alert) -> bool:
+    """Whether mail programs shall mark it."""
+    return alert.severity is Severity.CRITICAL and alert.kind != "closed"
+
+
+def shifted(alert: Alert, moment: Moment) -> Alert:
+    """The alert with its times corrected."""
+    closed = None if alert.closed_utc is None else alert.closed_utc + moment.shift
+    return replace(alert, opened_utc=alert.opened_utc + moment.shift, closed_utc=closed)
+
+
+def _number(value: float, unit: str) -> str:
+    if not math.isfinite(value):
+        return "?"
+    return f"{value:.2f}" if unit == "score" else f"{value:.1f}".removesuffix(".0")

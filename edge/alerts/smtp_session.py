@@ -1,0 +1,163 @@
+"""One conversation with a mail server, up to the point where a message can be named."""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import re
+import smtplib
+import socket
+import ssl
+import threading
+from typing import TYPE_CHECKING, Literal
+
+from edge.alerts.mail_words import one_line
+from edge.alerts.smtp_replies import auth_error, explain, scrub_secret
+from edge.errors import ConfigError, PermanentRefusal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+Security = Literal["starttls", "tls", "none"]
+_UNSAFE_HOST = re.compile(r"[^A-Za-z0-9.-]+")
+
+
+class SmtpServer:
+    """How to reach one server.
+
+    :param security: starttls or tls, both verified; there is no fallback to an unencrypted line.
+    :param hello: what this machine calls itself.
+    :param ca_file: authorities to trust instead of the system's.
+    :param timeout_s: for each step.
+    :param deadline_s: for the whole conversation: a server that answers byte by byte does not hold the queue for ever.
+    :raises ConfigError: the file of authorities cannot be used, or a password would travel unencrypted to another
+        machine.
+    """
+
+    def __init__(
+        self,
+        *,
+        host: str,
+        port: int,
+        security: Security,
+        username: str,
+        password: str,
+        hello: str,
+        ca_file: Path | None,
+        timeout_s: float,
+        deadline_s: float,
+    ) -> None:
+        self._host = host
+        self._port = port
+        self._security = security
+        self._username = username
+        self._password = password
+        # Named explicitly: the default asks the DNS for this machine's name, and waits while the network is away.
+        self._hello = _UNSAFE_HOST.sub("-", hello).strip("-.") or "kiosk"
+        self._timeout_s = timeout_s
+        self._deadline_s = deadline_s
+        self._context = None if security == "none" else _context(ca_file)
+        if username and security == "none" and not _is_loopback(host):
+            raise ConfigError(
+                f"{self} would get the password unencrypted", hint='Use security "starttls" or "tls", or no login.'
+            )
+
+    def __str__(self) -> str:
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        return f"mail server {host}:{self._port}"
+
+    def __repr__(self) -> str:
+        return f"SmtpServer({self._host}:{self._port}, {self._security})"
+
+    @contextlib.contextmanager
+    def session(self) -> Iterator[smtplib.SMTP]:
+        """A connection, encrypted and logged in.
+
+        :raises TemporaryRefusal: try later.
+        :raises PermanentRefusal: trying again alone does not help.
+        """
+        smtp = self._client()
+        deadline = threading.Timer(self._deadline_s, _cut, [smtp])
+        deadline.daemon = True
+        deadline.start()
+        ready = False
+        try:
+            self._connect(smtp)
+            ready = True
+            yield smtp
+        except (smtplib.SMTPException, OSError, ValueError) as error:
+            # Before the first message command it concerns every mail, after it perhaps this one only.
+            raise explain(error, str(self), scrub=self.scrub, channel_wide=not ready) from None
+        finally:
+            deadline.cancel()
+            # The mail is accepted or refused by now; a server that cannot part properly changes nothing.
+            with contextlib.suppress(smtplib.SMTPException, OSError, ValueError):
+                smtp.quit()
+            smtp.close()
+
+    def scrub(self, text: str) -> str:
+        """A server's words on one line, without the password in any form it travels in."""
+        return scrub_secret(one_line(text), self._username, self._password)
+
+    def _client(self) -> smtplib.SMTP:
+        if self._security == "tls":
+            client: smtplib.SMTP = smtplib.SMTP_SSL(
+                local_hostname=self._hello, timeout=self._timeout_s, context=self._context
+            )
+        else:
+            client = smtplib.SMTP(local_hostname=self._hello, timeout=self._timeout_s)
+        # A client made without an address does not connect yet, and so does not learn the name that TLS must verify.
+        client._host = self._host  # type: ignore[attr-defined]  # noqa: SLF001
+        return client
+
+    def _connect(self, smtp: smtplib.SMTP) -> None:
+        code, reply = smtp.connect(self._host, self._port)
+        if code != 220:
+            raise smtplib.SMTPConnectError(code, reply)
+        smtp.ehlo_or_helo_if_needed()
+        if self._context is not None and self._security == "starttls":
+            smtp.starttls(context=self._context)
+            smtp.ehlo_or_helo_if_needed()
+        if not self._username:
+            return
+        try:
+            smtp.login(self._username, self._password)
+        except UnicodeError:
+            raise PermanentRefusal(
+                f"{self}: user name or password contain characters that SMTP does not carry",
+                hint="Use ASCII characters.",
+                channel_wide=True,
+            ) from None
+        except smtplib.SMTPServerDisconnected:
+            raise
+        except smtplib.SMTPException as error:
+            raise auth_error(error, str(self), self._username, self.scrub) from None
+
+
+def _context(ca_file: Path | None) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(cafile=None if ca_file is None else str(ca_file))
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigError(
+            f"the file of certificate authorities {ca_file} cannot be used: {error}",
+            hint="It must hold certificates in PEM form, readable for the service's user.",
+        ) from error
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _cut(smtp: smtplib.SMTP) -> None:
+    """End a conversation that takes too long, from another thread: the waiting read returns at once."""
+    sock = smtp.sock
+    if sock is not None:
+        with contextlib.suppress(OSError):
+            # TLS's own shutdown would wait for the other side.
+            socket.socket.shutdown(sock, socket.SHUT_RDWR)
