@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from gpiozero import DigitalOutputDevice
 
+from edge.alerts.pins import open_pin_factory
 from edge.errors import IndicatorError, KioskError
 from edge.types import Severity
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
     from edge.clock import Clock
     from edge.types import Incident
+
+__all__ = ["STATUS_PATTERNS", "GpioIndicator", "NoIndicator", "OutputSpec", "Status", "open_pin_factory"]
 
 log = logging.getLogger(__name__)
 
@@ -87,7 +90,7 @@ class GpioIndicator:
     ``max_on_s`` even when the pipeline hangs. Without one (a replay, whose time is the clip's) only ``show`` does.
 
     :param outputs: name and specification of each line.
-    :param pin_factory: from :func:`edge.alerts.pins.open_pin_factory`.
+    :param pin_factory: from :func:`open_pin_factory`.
     :param on_change: told when an output starts or ends, not at every blink; called from ``show`` or the thread.
     :raises IndicatorError: a pin does not exist, is taken, or may not be used.
     """
