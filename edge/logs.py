@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import json
 import logging
+import logging.handlers
+import queue
 import sys
 from datetime import datetime, timezone
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_MOST_WAITING = 10_000
 
 
 class JsonLines(logging.Formatter):
@@ -32,13 +39,32 @@ class Lines(logging.Formatter):
         return f"{text}\n{self.formatException(record.exc_info)}" if record.exc_info else text
 
 
-def configure(*, style: str, level: str, stream: TextIO = sys.stderr) -> None:
-    """Send all log records to ``stream``. ``style``: "json" or "text"; ``level``: a logging level's name."""
-    handler = logging.StreamHandler(stream)
-    handler.setFormatter(JsonLines() if style == "json" else Lines())
+def configure(*, style: str, level: str, stream: TextIO = sys.stderr) -> Callable[[], None]:
+    """Send all log records to ``stream``, by a thread of its own: a reader that stalls never stalls the guarding.
+
+    :param style: "json" or "text".
+    :param level: a logging level's name.
+    :returns: to be called at the end: writes what is still waiting.
+    """
+    writer = logging.StreamHandler(stream)
+    writer.setFormatter(JsonLines() if style == "json" else Lines())
+    waiting: queue.Queue[logging.LogRecord] = queue.Queue(_MOST_WAITING)
+    listener = logging.handlers.QueueListener(waiting, writer)
     root = logging.getLogger()
-    root.handlers[:] = [handler]
+    root.handlers[:] = [_Handover(waiting)]
     root.setLevel(level.upper())
+    listener.start()
+    return listener.stop
+
+
+class _Handover(logging.handlers.QueueHandler):
+    """Hands records over as they are; drops them when the reader has stalled for long."""
+
+    def prepare(self, record: logging.LogRecord) -> logging.LogRecord:
+        return record
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        """Saying so would write to the very stream that has stalled."""
 
 
 def _utc(record: logging.LogRecord) -> str:

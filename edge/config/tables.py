@@ -188,6 +188,7 @@ class OutputLine(_Table):
     on_s: PositiveSeconds = 0.5
     off_s: PositiveSeconds = 0.5
     max_on_s: Seconds = 0.0
+    role: Literal["alarm", "status"] = "alarm"
     severities: list[SeverityName] = ["low", "high", "critical"]
     rules: list[Name] = []
 

@@ -1,0 +1,255 @@
+"""What the health endpoint answers: facts gathered by one slow thread, verdicts made from memory."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from edge.errors import KioskError
+from edge.health.checks import (
+    CameraFacts,
+    DiskFacts,
+    InferenceFacts,
+    MachineFacts,
+    OutboxFacts,
+    check_camera,
+    check_clock,
+    check_disk,
+    check_frame_age,
+    check_inference,
+    check_mail,
+    check_memory,
+    check_model,
+    check_outbox,
+    check_temperature,
+)
+from edge.health.interface import Check, Report, Status
+from edge.health.machine import read_disk, read_machine
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from edge.alerts.incident_store import IncidentStore
+    from edge.alerts.interface import Indicator
+    from edge.alerts.outbox import Outbox
+    from edge.alerts.worker import DeliveryWorker
+    from edge.alerts.writer import WriterWorker
+    from edge.cameras.interface import Camera
+    from edge.clock import Clock
+    from edge.pipeline import Pipeline
+    from edge.types import Incident
+
+_REFRESH_S = 2.0
+_STUCK_S = 30.0  # the slowest honest turn of the loop is far below
+_RECENT = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the configuration promises: seconds without a frame per camera, frames per second per camera."""
+
+    lost_after_s: dict[str, float]
+    max_fps: dict[str, float]
+
+
+class Board:
+    """Implements ``edge.health.interface.HealthSource``.
+
+    :param delivery: None: mail is switched off, the outbox only collects.
+    :param on_status: told the verdict every few seconds; for the status light.
+    """
+
+    def __init__(
+        self,
+        *,
+        kiosk: str,
+        version: str,
+        model: str,
+        state_dir: Path,
+        pipeline: Pipeline,
+        cameras: Sequence[Camera],
+        limits: Limits,
+        outbox: Outbox,
+        writer: WriterWorker,
+        delivery: DeliveryWorker | None,
+        incident_store: IncidentStore,
+        indicator: Indicator,
+        clock: Clock,
+        on_status: Callable[[Status], None],
+    ) -> None:
+        self._on_status = on_status
+        self._kiosk = kiosk
+        self._version = version
+        self._model = model
+        self._state_dir = state_dir
+        self._pipeline = pipeline
+        self._cameras = {c.name: c for c in cameras}
+        self._limits = limits
+        self._outbox = outbox
+        self._writer = writer
+        self._delivery = delivery
+        self._incident_store = incident_store
+        self._indicator = indicator
+        self._clock = clock
+        self._started_s = clock.monotonic_s()
+        self._machine = MachineFacts()
+        self._disk = DiskFacts(str(state_dir), None, None)
+        self._recent: list[Incident] = []
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._gather, name="board", daemon=True)
+
+    def start(self) -> None:
+        """Gather once, then every few seconds in a thread of its own."""
+        self.refresh()
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Gather no more."""
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join(_REFRESH_S)
+
+    def refresh(self) -> None:
+        """Ask the machine and the disk; only ever from one thread, never from a request."""
+        self._machine = read_machine()
+        self._disk = read_disk(self._state_dir)
+        with contextlib.suppress(KioskError):  # the outbox's own check tells about a failing database
+            self._recent = self._incident_store.recent(_RECENT)
+        self._on_status(self.report().status)
+
+    def live(self) -> tuple[bool, str]:
+        still_s = self._clock.monotonic_s() - max(self._pipeline.vitals.turn_mono_s, self._started_s)
+        return (True, "") if still_s < _STUCK_S else (False, f"the pipeline has not moved for {still_s:.0f} s")
+
+    def ready(self) -> tuple[bool, str]:
+        for name, camera in self._cameras.items():
+            age_s = self._frame_age_s(name)
+            if camera.status().state == "ended":
+                return False, f'camera "{name}": the video is over'
+            if age_s is None:
+                return False, f'camera "{name}": no picture was judged yet'
+            if age_s > self._limits.lost_after_s[name]:
+                return False, f'camera "{name}": the newest judged picture is {age_s:.0f} s old'
+        return True, ""
+
+    def report(self) -> Report:
+        vitals = self._pipeline.vitals
+        judging = vitals.frames_judged > 0
+        inference = InferenceFacts(
+            self._model,
+            duration_ms=1000 * vitals.inference_s if judging else None,
+            budget_ms=1000 / sum(self._limits.max_fps.values()),
+        )
+        cameras = [self._camera_facts(name) for name in self._cameras]
+        outbox = self._outbox_facts()
+        checks = [
+            *(check_camera(facts) for facts in cameras),
+            *(self._age_check(facts) for facts in cameras),
+            check_model(inference),
+            check_inference(inference),
+            check_outbox(outbox),
+            self._mail_check(outbox),
+            self._output_check(),
+            check_disk(self._disk),
+            check_memory(self._machine),
+            check_temperature(self._machine),
+            check_clock(synchronised=self._clock.synchronised()),
+        ]
+        return Report(tuple(checks), self._details())
+
+    def _age_check(self, facts: CameraFacts) -> Check:
+        if facts.state == "ended":  # nothing more will come, and the camera's own check says so
+            return Check(f"frame_age:{facts.name}", Status.PASS, "the video is over")
+        limit_s = self._limits.lost_after_s[facts.name]
+        return check_frame_age(facts, warn_after_s=limit_s / 4, fail_after_s=limit_s)
+
+    def _mail_check(self, facts: OutboxFacts) -> Check:
+        if self._delivery is None:
+            return Check("mail", Status.WARN, "mail is switched off ([email] enabled): nobody is told about incidents")
+        return check_mail(facts)
+
+    def _output_check(self) -> Check:
+        error = self._pipeline.vitals.indicator_error
+        on = ", ".join(name for name, level in self._indicator.levels().items() if level) or "all off"
+        return Check("outputs", Status.FAIL if error else Status.PASS, error, on)
+
+    def _camera_facts(self, name: str) -> CameraFacts:
+        status = self._cameras[name].status()
+        return CameraFacts(name, status.state, status.detail, self._frame_age_s(name))
+
+    def _frame_age_s(self, name: str) -> float | None:
+        captured = self._pipeline.vitals.captured_mono_s.get(name)
+        return None if captured is None else max(0.0, self._clock.monotonic_s() - captured)
+
+    def _outbox_facts(self) -> OutboxFacts:
+        stats, writer = self._outbox.stats(), self._writer.stats()
+        age_s = None
+        if stats.last_success_utc is not None:
+            age_s = max(0.0, (self._clock.utc_now() - stats.last_success_utc).total_seconds())
+        return OutboxFacts(
+            waiting=stats.waiting + writer.unstored,
+            oldest_age_s=stats.oldest_s,
+            dropped=stats.dropped + writer.dropped,
+            refused=stats.held,
+            last_success_age_s=age_s,
+            last_error=stats.last_error,
+            error=writer.last_error if writer.unstored else "",
+        )
+
+    def _details(self) -> dict[str, Any]:
+        vitals, incidents, stats = self._pipeline.vitals, self._pipeline.incidents, self._outbox.stats()
+        return {
+            "kiosk": self._kiosk,
+            "version": self._version,
+            "model": self._model,
+            "uptime_s": round(self._clock.monotonic_s() - self._started_s, 1),
+            "frames_judged": vitals.frames_judged,
+            "inference_ms": round(1000 * vitals.inference_s, 2),
+            "step_ms": round(1000 * vitals.step_s, 2),
+            "cameras": {name: self._camera_details(camera) for name, camera in self._cameras.items()},
+            "incidents": {
+                "open": [_incident(i) for i in incidents.open_incidents],
+                "recent": [_incident(i) for i in self._recent],
+                "opened": {f"{rule}/{severity}": n for (rule, severity), n in list(incidents.opened_total.items())},
+                "suppressed": dict(incidents.suppressed_total),
+            },
+            "outbox": {
+                "waiting": stats.waiting,
+                "held": stats.held,
+                "delivered": stats.delivered,
+                "dropped": stats.dropped,
+                "oldest_s": round(stats.oldest_s, 1),
+                "last_success": stats.last_success_utc.isoformat() if stats.last_success_utc else None,
+            },
+            "outputs": self._indicator.levels(),
+        }
+
+    def _camera_details(self, camera: Camera) -> dict[str, Any]:
+        status, age_s = camera.status(), self._frame_age_s(camera.name)
+        return {
+            "state": status.state,
+            "frames": status.frames,
+            "dropped": status.dropped,
+            "restarts": status.restarts,
+            "frame_age_s": None if age_s is None else round(age_s, 2),
+        }
+
+    def _gather(self) -> None:
+        while not self._clock.wait(self._stop, _REFRESH_S):
+            self.refresh()
+
+
+def _incident(incident: Incident) -> dict[str, Any]:
+    return {
+        "id": incident.incident_id,
+        "camera": incident.camera,
+        "rule": incident.rule,
+        "zone": incident.zone,
+        "severity": incident.severity.label,
+        "opened": incident.opened_utc.isoformat(timespec="milliseconds"),
+        "closed": incident.closed_utc.isoformat(timespec="milliseconds") if incident.closed_utc else None,
+        "what": f"{incident.peak.what} {incident.peak.value:.3g} {incident.peak.unit}, limit {incident.peak.threshold:.3g}",
+    }

@@ -1,0 +1,126 @@
+"""From an incident change to what the desk, the log and the picture say about it."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from edge import __version__
+from edge.alerts.identity import alert_id
+from edge.alerts.writer import Job
+from edge.annotate import annotate
+from edge.types import Alert, ChangeKind, EvidenceRef, Frame, Incident, IncidentChange, Tracks, Zone
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from edge.alerts.worker import DeliveryWorker
+    from edge.alerts.writer import WriterWorker
+    from edge.clock import Clock
+    from edge.detect.interface import Detector
+    from edge.pipeline import Judged, Pipeline
+    from edge.types import U8
+
+log = logging.getLogger(__name__)
+
+_SOFTWARE = f"kiosk-guard {__version__}"
+
+
+class Annotator:
+    """The picture of an alert."""
+
+    def __init__(self, detector: Detector) -> None:
+        self._classes = detector.classes
+
+    def __call__(self, frame: Frame, tracks: Tracks, incident: Incident, zones: Sequence[Zone]) -> U8:
+        peak = incident.peak
+        return annotate(
+            frame.image,
+            tracks,
+            classes=self._classes,
+            zones=zones,
+            alarmed=peak.track_ids,
+            caption=[
+                f"{incident.rule} ({incident.severity.label}): {peak.what} {peak.value:.3g} {peak.unit}",
+                f"{frame.camera}  {frame.t_utc:%Y-%m-%d %H:%M:%S} UTC",
+            ],
+        )
+
+
+class AlertMaker:
+    """What the desk is told about a change: openings and escalations."""
+
+    def __init__(self, model: str, boot: str, clock: Clock) -> None:
+        self._model, self._boot, self._clock = model, boot, clock
+
+    def __call__(self, change: IncidentChange, evidence: tuple[EvidenceRef, ...]) -> Alert | None:
+        if change.kind is ChangeKind.CLOSED:
+            return None
+        incident, peak = change.incident, change.incident.peak
+        return Alert(
+            alert_id=alert_id(incident.incident_id, change.kind.value, incident.severity),
+            kind=change.kind.value,
+            incident_id=incident.incident_id,
+            severity=incident.severity,
+            camera=incident.camera,
+            rule=incident.rule,
+            zone=incident.zone,
+            opened_utc=incident.opened_utc,
+            closed_utc=incident.closed_utc,
+            created_utc=change.t_utc,
+            created_mono_s=change.t_mono_s,
+            boot_id=self._boot,
+            clock_synced=self._clock.synchronised(),
+            what=peak.what,
+            value=peak.value,
+            threshold=peak.threshold,
+            unit=peak.unit,
+            model=self._model,
+            software=_SOFTWARE,
+            evidence=evidence,
+        )
+
+
+def hand_over(change: IncidentChange, judged: Judged | None, writer: WriterWorker) -> None:
+    """Tell the log and the writer thread; called by the pipeline, never waits."""
+    incident, peak = change.incident, change.incident.peak
+    where = f" in {incident.zone}" if incident.zone else ""
+    log.warning(
+        f"incident {change.kind.value}: {incident.rule}{where} ({incident.severity.label}): "
+        f"{peak.what} {peak.value:.3g} {peak.unit}, limit {peak.threshold:.3g}",
+        extra={
+            "kg": {
+                "event": "incident",
+                "change": change.kind.value,
+                "incident_id": incident.incident_id,
+                "camera": incident.camera,
+                "rule": incident.rule,
+                "zone": incident.zone,
+                "severity": incident.severity.label,
+                "what": peak.what,
+                "value": round(peak.value, 3),
+                "threshold": peak.threshold,
+                "unit": peak.unit,
+            }
+        },
+    )
+    if judged is None:
+        writer.put(Job(change, None, Tracks.empty(), ()))
+    else:
+        writer.put(Job(change, judged.frame, judged.tracks, judged.zones))
+
+
+def acknowledge(alert: Alert, pipeline: Pipeline, delivery: DeliveryWorker | None) -> None:
+    """An alert is on disk, synced: the cooldown may count, and the delivery may start."""
+    pipeline.incidents.alert_queued(alert.incident_id)
+    log.info(
+        f"alert {alert.alert_id} is safe on disk",
+        extra={"kg": {"event": "alert_queued", "alert_id": alert.alert_id, "kind": alert.kind, "rule": alert.rule}},
+    )
+    if delivery:
+        delivery.wake()
+
+
+def output_changed(name: str, on: bool) -> None:  # noqa: FBT001 - the level is the message
+    """Tell the log about a pin."""
+    log.info(f"output {name} {'on' if on else 'off'}", extra={"kg": {"event": "output", "name": name, "on": on}})

@@ -1,0 +1,300 @@
+"""The service: one process that guards until it is told to stop. Builds every object and thread, in order, and undoes it."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import secrets
+import signal
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edge import __version__, logs
+from edge.alerts.database import open_database
+from edge.alerts.email import EmailChannel
+from edge.alerts.evidence import EvidenceStore
+from edge.alerts.gpio import GpioIndicator, NoIndicator, OutputSpec
+from edge.alerts.incident_store import IncidentStore
+from edge.alerts.ledger import StoredLedger
+from edge.alerts.mail_words import Site
+from edge.alerts.outbox import Outbox
+from edge.alerts.pins import open_pin_factory
+from edge.alerts.worker import DeliveryWorker
+from edge.alerts.writer import Job, WriterWorker
+from edge.app.board import Board, Limits
+from edge.app.build import build_detector, build_incidents, build_line
+from edge.app.hand_over import AlertMaker, Annotator, acknowledge, hand_over, output_changed
+from edge.cameras.capture import CaptureProcess
+from edge.cameras.source import Kind, Source, parse_source
+from edge.clock import SystemClock, boot_id
+from edge.config import Config, resolve
+from edge.errors import EX_OK, ConfigError, SourceNotFound, StateError
+from edge.health.interface import Status
+from edge.health.server import HealthServer
+from edge.pipeline import Loop, Pipeline
+from edge.types import ChangeKind, IncidentChange, Severity, Tracks
+
+if TYPE_CHECKING:
+    from edge.alerts.interface import Indicator
+    from edge.clock import Clock
+    from edge.config.tables import CameraTable
+
+log = logging.getLogger(__name__)
+
+_STORE_AT_STOP_S = 5.0  # what is queued when the service stops is stored for at most this long
+_SEND_AT_END_S = 20.0  # when the source itself has ended there is time to send, too
+
+
+class Appliance:
+    """The box as one object.
+
+    :param config: checked configuration; ``config_path`` is where it came from, for relative paths.
+    :param log_style: "text" or "json".
+    """
+
+    def __init__(self, config: Config, config_path: Path, *, log_style: str, clock: Clock | None = None) -> None:
+        self._config = config
+        self._config_path = config_path
+        self._log_style = log_style
+        self._clock = clock or SystemClock()
+        self._boot_id = boot_id()
+        self._stop = threading.Event()
+
+    def run(self) -> int:
+        """Guard until SIGTERM or SIGINT, or until every video file is over; returns the exit code.
+
+        :raises KioskError: it cannot start, or cannot go on; outputs are off and all that was queued is stored.
+        """
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: self._stop.set())
+        with contextlib.ExitStack() as stack:
+            stack.callback(logs.configure(style=self._log_style, level=self._config.log.level))
+            self._run(stack)
+        return EX_OK
+
+    def _run(self, stack: contextlib.ExitStack) -> None:
+        config, clock = self._config, self._clock
+        sources = [(table, self._source(table)) for table in config.cameras]
+        # What is cheap to check comes first, what sounds or connects comes last.
+        state_dir = self._state_dir()
+        database = open_database(state_dir, clock=clock)
+        stack.callback(database.close)
+        outbox = Outbox(database, clock=clock, boot_id=self._boot_id, max_items=config.outbox.max_items)
+        incident_store = IncidentStore(database, clock=clock, boot_id=self._boot_id)
+        evidence = EvidenceStore(
+            state_dir / "evidence",
+            clock=clock,
+            jpeg_quality=config.evidence.jpeg_quality,
+            max_bytes=int(config.evidence.max_mb * 1_000_000),
+            max_age_s=config.evidence.max_days * 86_400,
+        )
+        channel = self._channel(StoredLedger(database)) if config.email.enabled else None
+        detector = build_detector(config, self._config_path)
+        indicator = self._indicator()
+        stack.callback(indicator.close)
+
+        delivery = None
+        if channel:
+            delivery = DeliveryWorker(outbox=outbox, channel=channel, resolve=evidence.resolve, clock=clock)
+        pipeline = Pipeline(
+            detector=detector,
+            lines={table.name: build_line(config, table, detector) for table in config.cameras},
+            incidents=build_incidents(config, self._new_incident_id),
+            now_s=clock.monotonic_s,
+            clock_synced=clock.synchronised,
+        )
+        writer = WriterWorker(
+            evidence=evidence,
+            incidents=incident_store,
+            outbox=outbox,
+            clock=clock,
+            annotate=Annotator(detector),
+            make_alert=AlertMaker(detector.model, self._boot_id, clock),
+            on_stored=lambda alert: acknowledge(alert, pipeline, delivery),
+        )
+        cameras = [self._camera(table, source) for table, source in sources]
+        for camera in cameras:
+            stack.callback(camera.close)
+        board = Board(
+            kiosk=config.kiosk.id,
+            version=__version__,
+            model=detector.model,
+            state_dir=state_dir,
+            pipeline=pipeline,
+            cameras=cameras,
+            limits=Limits(
+                {t.name: t.lost_after_s for t in config.cameras}, {t.name: t.max_fps for t in config.cameras}
+            ),
+            outbox=outbox,
+            writer=writer,
+            delivery=delivery,
+            incident_store=incident_store,
+            indicator=indicator,
+            clock=clock,
+            on_status=lambda status: indicator.set_status("fault" if status is Status.FAIL else "healthy"),
+        )
+        url = self._serve_health(board, stack)
+        board.start()
+        stack.callback(board.stop)
+        if delivery:
+            delivery.start()
+            stack.callback(delivery.stop)
+        writer.start()
+        stack.callback(writer.stop, _STORE_AT_STOP_S)
+        self._resume(pipeline, incident_store, writer)
+        log.info(
+            f"guarding: {', '.join(c.name for c in cameras)}; model {detector.model}; health {url or 'off'}",
+            extra={
+                "kg": {
+                    "event": "started",
+                    "version": __version__,
+                    "model": detector.model,
+                    "cameras": [c.name for c in cameras],
+                    "health_url": url,
+                }
+            },
+        )
+        Loop(
+            cameras=cameras,
+            pipeline=pipeline,
+            indicator=indicator,
+            hand_over=lambda change, judged: hand_over(change, judged, writer),
+            clock=clock,
+            lost_after_s={table.name: table.lost_after_s for table in config.cameras},
+        ).run(self._stop)
+        self._finish(pipeline, indicator, writer, outbox if delivery else None)
+
+    def _finish(self, pipeline: Pipeline, indicator: Indicator, writer: WriterWorker, outbox: Outbox | None) -> None:
+        indicator.close()
+        ended = not self._stop.is_set()
+        writer.flush(_STORE_AT_STOP_S)
+        until_s = self._clock.monotonic_s() + _SEND_AT_END_S
+        while outbox and ended and outbox.stats().waiting and self._clock.monotonic_s() < until_s:
+            if self._clock.wait(self._stop, 0.1):
+                break
+        log.info(
+            f"stopped ({'the source has ended' if ended else 'as told'}) after {pipeline.vitals.frames_judged} frames",
+            extra={
+                "kg": {
+                    "event": "stopped",
+                    "frames": pipeline.vitals.frames_judged,
+                    "reason": "source ended" if ended else "signal",
+                    "waiting": outbox.stats().waiting if outbox else 0,
+                }
+            },
+        )
+
+    def _resume(self, pipeline: Pipeline, store: IncidentStore, writer: WriterWorker) -> None:
+        """Take over what was open when the box went down."""
+        found = store.load_open()
+        now_s, now_utc = self._clock.monotonic_s(), self._clock.utc_now()
+        pipeline.incidents.restore(found, t_mono_s=now_s, t_utc=now_utc)
+        for incident in found:
+            # Its alert may not have reached the disk. Storing it again does nothing if it has: the id is the same.
+            writer.put(Job(IncidentChange(ChangeKind.OPENED, incident, now_s, now_utc), None, Tracks.empty(), ()))
+            log.warning(
+                f"incident {incident.incident_id} ({incident.rule}) was open when the service stopped",
+                extra={"kg": {"event": "incident_resumed", "incident_id": incident.incident_id, "rule": incident.rule}},
+            )
+
+    def _source(self, table: CameraTable) -> Source:
+        password = self._secret(table.password_file, f"cameras ({table.name}): password_file")
+        text = table.source
+        if "://" not in text and not text.startswith(("/dev/", "v4l2:", "file:/")) and not text.isdigit():
+            text = f"file:{resolve(self._config_path, text.removeprefix('file:'))}"
+        source = parse_source(text, user=table.user, password=password)
+        if source.kind is Kind.FILE and not Path(source.target).exists():
+            raise SourceNotFound(
+                f'camera "{table.name}": video file "{source.label}" does not exist',
+                hint="check [[cameras]] source; a relative path counts from the configuration file's folder",
+            )
+        return source
+
+    def _camera(self, table: CameraTable, source: Source) -> CaptureProcess:
+        return CaptureProcess(
+            table.name,
+            source,
+            loop=table.loop,
+            max_fps=table.max_fps,
+            fresh_timeout_s=table.fresh_timeout_s,
+            lost_after_s=table.lost_after_s,
+            clock=self._clock,
+        )
+
+    def _secret(self, file: str, key: str) -> str:
+        if not file:
+            return ""
+        path = resolve(self._config_path, os.path.expandvars(file))
+        try:
+            return path.read_text(encoding="utf-8").rstrip("\r\n")
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it is no text"
+            raise ConfigError(
+                f"{self._config_path}: {key}: {path} cannot be read: {reason}",
+                hint="one line with the password, readable for the service's user",
+            ) from None
+
+    def _state_dir(self) -> Path:
+        path = resolve(self._config_path, self._config.state.dir)
+        try:
+            path.mkdir(mode=0o750, parents=True, exist_ok=True)
+        except OSError as error:
+            raise StateError(
+                f"the state directory {path} cannot be made: {error.strerror}",
+                hint=f"make it for the service's user, or name another in {self._config_path}: [state] dir",
+            ) from None
+        return path
+
+    def _channel(self, ledger: StoredLedger) -> EmailChannel:
+        email, kiosk = self._config.email, self._config.kiosk
+        return EmailChannel(
+            host=email.host,
+            port=email.port,
+            security=email.security,
+            sender=email.sender,
+            recipients=email.recipients,
+            site=Site(site=kiosk.site, kiosk=kiosk.id, address=kiosk.address, timezone=kiosk.zone_info),
+            clock=self._clock,
+            boot_id=self._boot_id,
+            username=email.user,
+            password=self._secret(email.password_file, "email: password_file"),
+            ca_file=resolve(self._config_path, email.ca_file) if email.ca_file else None,
+            timeout_s=email.timeout_s,
+            ledger=ledger,
+        )
+
+    def _indicator(self) -> NoIndicator | GpioIndicator:
+        outputs = self._config.outputs
+        if outputs.driver == "none":
+            return NoIndicator()
+        specs = {
+            name: OutputSpec(
+                pin=line.pin,
+                active_high=line.active_high,
+                pattern=line.pattern,
+                on_s=line.on_s,
+                off_s=line.off_s,
+                max_on_s=line.max_on_s,
+                role=line.role,
+                severities=frozenset(Severity.of(s) for s in line.severities),
+                rules=frozenset(line.rules),
+            )
+            for name, line in outputs.lines.items()
+        }
+        return GpioIndicator(
+            specs, pin_factory=open_pin_factory(outputs.driver), clock=self._clock, on_change=output_changed
+        )
+
+    def _serve_health(self, board: Board, stack: contextlib.ExitStack) -> str:
+        health = self._config.health
+        if not health.enabled:
+            return ""
+        server = HealthServer(board, host=health.host, port=health.port, version=__version__, clock=self._clock)
+        server.start()
+        stack.callback(server.stop)
+        return server.url
+
+    def _new_incident_id(self) -> str:
+        return f"{self._clock.utc_now():%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
