@@ -116,14 +116,14 @@ class GpioIndicator:
         self._status: Status = "booting"
         self._closed = False
         self._fault: IndicatorError | None = None
+        self._wake = threading.Event()
+        self._thread: threading.Thread | None = None
         try:
             for name, spec in self._specs.items():
                 self._devices[name] = _open(name, spec, pin_factory)
         except IndicatorError:
             self.close()
             raise
-        self._wake = threading.Event()
-        self._thread: threading.Thread | None = None
         if clock is not None:
             self._beat(clock.monotonic_s())
             self._thread = threading.Thread(target=self._run, args=(clock,), name="indicator", daemon=True)
@@ -184,16 +184,15 @@ class GpioIndicator:
                     )
                 self._pins_on[name] = False
                 self._note(name, active=False)
-        if self._thread_to_end():
-            self._wake.set()
-
-    def _thread_to_end(self) -> bool:
-        return getattr(self, "_thread", None) is not None
+        self._wake.set()
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join(timeout=1.0)
 
     def _run(self, clock: Clock) -> None:
         """Keep the rhythm and the limits, whatever the pipeline does."""
         while True:
-            with self._lock:
+            self._wake.clear()
+            with self._lock:  # looked at after the clearing, so that no close() is missed
                 if self._closed:
                     return
                 try:
@@ -205,7 +204,6 @@ class GpioIndicator:
                         )
                     self._fault = error  # the next show() raises it
                 idle = not any(self._active.values())
-            self._wake.clear()
             clock.wait(self._wake, 1.0 if idle else TICK_S)
 
     def _beat(self, now_s: float) -> None:
@@ -253,7 +251,7 @@ class GpioIndicator:
         self._active[name] = active
         log.info(
             f"output {name} {'on' if active else 'off'}",
-            extra={"kg": {"event": "output_changed", "output": name, "pin": self._specs[name].pin, "on": active}},
+            extra={"kg": {"event": "output", "name": name, "pin": self._specs[name].pin, "on": active}},
         )
         if self._on_change is not None:
             self._on_change(name, active)

@@ -119,8 +119,3 @@ def acknowledge(alert: Alert, pipeline: Pipeline, delivery: DeliveryWorker | Non
     )
     if delivery:
         delivery.wake()
-
-
-def output_changed(name: str, on: bool) -> None:  # noqa: FBT001 - the level is the message
-    """Tell the log about a pin."""
-    log.info(f"output {name} {'on' if on else 'off'}", extra={"kg": {"event": "output", "name": name, "on": on}})

@@ -25,7 +25,7 @@ from edge.alerts.worker import DeliveryWorker
 from edge.alerts.writer import Job, WriterWorker
 from edge.app.board import Board, Limits
 from edge.app.build import build_detector, build_incidents, build_line
-from edge.app.hand_over import AlertMaker, Annotator, acknowledge, hand_over, output_changed
+from edge.app.hand_over import AlertMaker, Annotator, acknowledge, hand_over
 from edge.cameras.capture import CaptureProcess
 from edge.cameras.source import Kind, Source, parse_source
 from edge.clock import SystemClock, boot_id
@@ -283,9 +283,7 @@ class Appliance:
             )
             for name, line in outputs.lines.items()
         }
-        return GpioIndicator(
-            specs, pin_factory=open_pin_factory(outputs.driver), clock=self._clock, on_change=output_changed
-        )
+        return GpioIndicator(specs, pin_factory=open_pin_factory(outputs.driver), clock=self._clock)
 
     def _serve_health(self, board: Board, stack: contextlib.ExitStack) -> str:
         health = self._config.health
