@@ -186,7 +186,10 @@ class DeliveryWorker:
             self._unstored[alert.alert_id] = math.inf
             self._note_unstored(alert.alert_id, error)
         if self._on_delivered is not None:
-            self._on_delivered(alert, waited_s)
+            try:
+                self._on_delivered(alert, waited_s)
+            except Exception:  # a listener must not stop the mail
+                log.exception("a listener failed", extra={"kg": {"event": "listener_fault"}})
 
     def _failed(self, entry: Entry, error: ChannelError) -> None:
         permanent = isinstance(error, PermanentRefusal)
