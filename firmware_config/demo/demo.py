@@ -69,6 +69,7 @@ def demonstrate(console: Console, place: Place, *, keep: bool) -> int:
         f"A lobby of {truth['duration_s']:.0f} seconds: a customer, then someone who stays too long and steps into the "
         f"service corner.\nExpected: {', '.join(e['rule'] for e in truth['expected'])}; siren and LED; a mail for each.",
         highlight=False,
+        soft_wrap=True,
     )
     news: queue.Queue[dict[str, Any] | Mail] = queue.Queue()
     mailbox = Mailbox(place.mails, news.put)
@@ -83,7 +84,7 @@ def demonstrate(console: Console, place: Place, *, keep: bool) -> int:
             console.print(f"kiosk-guard run {'did not end' if code is None else f'ended with exit code {code}'}:")
             console.print("\n".join(appliance.complaints[-10:]) or f"see {place.log}", highlight=False, markup=False)
         console.print("Replaying the clip for the annotated video ...")
-        console.print(f"  {replay(place, seen)}", highlight=False, markup=False)
+        console.print(f"  {replay(place, seen)}", highlight=False, markup=False, soft_wrap=True)
         lines = judge(seen, truth, outputs, exit_code=code, video=place.video)
         fine = conclude(console, place, lines)
         if keep and fine:
@@ -116,19 +117,22 @@ def conclude(console: Console, place: Place, lines: list[Line]) -> bool:
 
 def keep_serving(console: Console, place: Place, show: Show) -> None:
     """Guard the looping clip until Ctrl-C."""
-    show.screen.health_url = ""
     console.print("\nServing on, the clip loops; Ctrl-C ends it.")
+    show.screen.health_url = ""
     with (
         contextlib.suppress(KeyboardInterrupt),
         running(Appliance(place.config, place.log, show.news.put)) as appliance,
     ):
         while not show.screen.health_url and show.watch(appliance, time.monotonic() + 0.5) is None:
             pass
-        console.print(f"Health: {show.screen.health_url}", soft_wrap=True, highlight=False)
-        code = show.watch(appliance, None)
+        url = show.screen.health_url
+        console.print(f"Health page: {url}   report: {url}health", soft_wrap=True, highlight=False)
+        with show.screen:
+            code = show.watch(appliance, None)
         console.print(
             f"kiosk-guard run ended with exit code {code}: {' '.join(appliance.complaints[-3:])}", markup=False
         )
+    console.print("Stopped.")
 
 
 def main() -> int:

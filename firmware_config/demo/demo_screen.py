@@ -16,7 +16,7 @@ from rich.text import Text
 if TYPE_CHECKING:
     from demo_verdict import Line
 
-_EVENTS_SHOWN = 16
+_EVENTS_SHOWN = 12
 _PLAIN_STATUS_EVERY_S = 10.0
 _STYLES = {"incident": "bold red", "closed": "green", "pin": "yellow", "mail": "cyan", "appliance": "dim"}
 
@@ -43,7 +43,8 @@ class Screen:
         self._live: Live | None = None
 
     def __enter__(self) -> Screen:  # noqa: PYI034 - Self is newer than Python 3.10
-        self._began_s = time.monotonic()
+        self._began_s, self._status_due_s = time.monotonic(), _PLAIN_STATUS_EVERY_S
+        self._events.clear()
         if self._console.is_terminal:
             self._live = Live(self.picture(), console=self._console, refresh_per_second=8)
             self._live.start()
@@ -57,7 +58,7 @@ class Screen:
 
     def event(self, kind: str, what: str) -> None:
         """One thing that happened; ``kind`` chooses the colour."""
-        line = Text(f"{self._elapsed_s:6.1f} s  {kind:9}  ") + Text(what)
+        line = Text(f"{self._elapsed_s:6.1f} s  {kind:9}  {what}", no_wrap=True, overflow="ellipsis")
         line.stylize(_STYLES.get(kind, ""))
         self._events.append(line)
         if not self._live:
@@ -68,7 +69,7 @@ class Screen:
         if self._live:
             self._live.update(self.picture())
         elif self._elapsed_s >= self._status_due_s:
-            self._status_due_s += _PLAIN_STATUS_EVERY_S
+            self._status_due_s = self._elapsed_s + _PLAIN_STATUS_EVERY_S
             self._console.print(
                 f"{self._elapsed_s:6.1f} s  status     {self._status()}", soft_wrap=True, highlight=False
             )

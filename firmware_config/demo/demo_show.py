@@ -51,12 +51,13 @@ class Show:
                 return None
 
     def _ask_health(self, now_s: float) -> None:
-        report = health(self.screen.health_url) if self.screen.health_url else None
-        if report is None:
-            return
-        frames = int(report.get("details", {}).get("frames_judged", 0))
-        self.screen.health_status = self.seen.health_status = str(report.get("status", ""))
-        self._count(frames, now_s)
+        report = health(self.screen.health_url + "health") if self.screen.health_url else None
+        details = report.get("details", {}) if report else {}
+        # Before the first picture and after the last one there is nothing to say about the guarding.
+        if report and any(camera.get("state") == "live" for camera in details.get("cameras", {}).values()):
+            self.screen.health_status = self.seen.health_status = str(report.get("status", ""))
+            self.seen.health_words = str(report.get("output", ""))
+            self._count(int(details.get("frames_judged", 0)), now_s)
 
     def _count(self, frames: int, now_s: float) -> None:
         self.seen.frames_judged = self.screen.frames_judged = frames
@@ -68,7 +69,7 @@ class Show:
             self.seen.mails.append(news)
             self.screen.mails = len(self.seen.mails)
             pictures = f"{len(news.pictures)} picture{'' if len(news.pictures) == 1 else 's'}"
-            self.screen.event("mail", f"to {', '.join(news.recipients)}: {news.subject} ({pictures})")
+            self.screen.event("mail", f"{pictures}, to {', '.join(news.recipients)}: {news.subject}")
             return
         take = getattr(self, f"_on_{news['event']}", None)
         if take:
