@@ -49,7 +49,7 @@ def annotate(
     :returns: uint8 (H + bar, W, 3).
     """
     height, width = image.shape[:2]
-    unit = max(0.35, min(width, 1920) / 1280)
+    unit = max(0.7, min(width, 1920) / 1280)
     canvas = image.copy()
     for zone in zones:
         corners = np.rint(zone.polygon * (width - 1, height - 1)).astype(np.int32)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import logging.handlers
 import queue
 import sys
+import threading
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, TextIO
 
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _MOST_WAITING = 10_000
+_AT_END_S = 2.0
 
 
 class JsonLines(logging.Formatter):
@@ -44,17 +47,28 @@ def configure(*, style: str, level: str, stream: TextIO = sys.stderr) -> Callabl
 
     :param style: "json" or "text".
     :param level: a logging level's name.
-    :returns: to be called at the end: writes what is still waiting.
+    :returns: to be called at the end: writes what is still waiting, unless the reader has stalled.
     """
     writer = logging.StreamHandler(stream)
     writer.setFormatter(JsonLines() if style == "json" else Lines())
-    waiting: queue.Queue[logging.LogRecord] = queue.Queue(_MOST_WAITING)
-    listener = logging.handlers.QueueListener(waiting, writer)
+    waiting: queue.Queue[logging.LogRecord | None] = queue.Queue(_MOST_WAITING)
+    thread = threading.Thread(target=_write, args=(waiting, writer), name="log", daemon=True)
     root = logging.getLogger()
     root.handlers[:] = [_Handover(waiting)]
     root.setLevel(level.upper())
-    listener.start()
-    return listener.stop
+    thread.start()
+
+    def stop() -> None:
+        with contextlib.suppress(queue.Full):
+            waiting.put(None, timeout=_AT_END_S)
+        thread.join(_AT_END_S)
+
+    return stop
+
+
+def _write(waiting: queue.Queue[logging.LogRecord | None], writer: logging.Handler) -> None:
+    while (record := waiting.get()) is not None:
+        writer.handle(record)
 
 
 class _Handover(logging.handlers.QueueHandler):

@@ -1,0 +1,208 @@
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING
+
+import pytest
+from fakes.scenes import observation, utc
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge.incidents import Incidents
+from edge.types import ChangeKind, Incident, IncidentChange, Observation, Severity
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+OPENED, ESCALATED, CLOSED = ChangeKind.OPENED, ChangeKind.ESCALATED, ChangeKind.CLOSED
+
+
+def incidents(**kwargs: float) -> Incidents:
+    numbers = itertools.count(1)
+    values = {"close_after_s": 5.0, "cooldown_s": 60.0, **kwargs}
+    return Incidents(new_id=lambda: f"i{next(numbers)}", close_after_by_rule={"slow": 20.0}, **values)
+
+
+def feed(box: Incidents, t_s: float, *seen: Observation, camera: str = "lobby") -> list[IncidentChange]:
+    return box.update(camera, seen, t_mono_s=t_s, t_utc=utc(t_s))
+
+
+def kinds(changes: Sequence[IncidentChange]) -> list[ChangeKind]:
+    return [c.kind for c in changes]
+
+
+def test_one_condition_is_one_incident_however_often_it_is_seen() -> None:
+    box = incidents()
+    changes = [c for k in range(300) for c in feed(box, k * 0.2, observation(k * 0.2, value=k))]
+    assert kinds(changes) == [OPENED]
+    (incident,) = box.open_incidents
+    assert incident.opened_mono_s == 0
+    assert incident.peak.value == 299
+    assert dict(box.opened_total) == {("loitering", "low"): 1}
+
+
+def test_it_closes_when_the_condition_was_away_long_enough_and_ended_when_last_seen() -> None:
+    box = incidents()
+    feed(box, 0, observation(0))
+    feed(box, 7, observation(7))
+    assert feed(box, 12) == []
+    (change,) = feed(box, 12.1)
+    assert change.kind is CLOSED
+    assert change.t_mono_s == 12.1
+    assert change.incident.closed_mono_s == 7
+    assert change.incident.closed_utc == utc(7)
+    assert change.incident.close_reason == "condition ended"
+    assert box.open_incidents == ()
+
+
+def test_a_condition_that_comes_back_soon_is_the_same_incident() -> None:
+    box = incidents()
+    changes = feed(box, 0, observation(0)) + feed(box, 4) + feed(box, 4.9, observation(4.9)) + feed(box, 9)
+    assert kinds(changes) == [OPENED]
+
+
+def test_rules_zones_and_cameras_are_apart() -> None:
+    box = incidents()
+    changes = feed(box, 0, observation(0), observation(0, zone="b"), observation(0, rule="crowding"))
+    changes += feed(box, 0, observation(0, camera="yard"), camera="yard")
+    assert kinds(changes) == [OPENED] * 4
+    assert kinds(feed(box, 10)) == [CLOSED] * 3
+    assert [i.camera for i in box.open_incidents] == ["yard"]
+
+
+def test_a_rule_can_have_its_own_patience() -> None:
+    box = incidents()
+    feed(box, 0, observation(0, rule="slow"))
+    assert feed(box, 19) == []
+    assert kinds(feed(box, 21)) == [CLOSED]
+
+
+def test_it_escalates_once_for_each_higher_severity_and_never_back() -> None:
+    box = incidents()
+    seen = (Severity.LOW, Severity.HIGH, Severity.LOW, Severity.HIGH, Severity.CRITICAL)
+    changes = [c for k, s in enumerate(seen) for c in feed(box, k, observation(k, severity=s, value=10 - k))]
+    assert kinds(changes) == [OPENED, ESCALATED, ESCALATED]
+    assert [c.incident.severity for c in changes] == [Severity.LOW, Severity.HIGH, Severity.CRITICAL]
+    (incident,) = box.open_incidents
+    assert incident.peak.severity is Severity.CRITICAL
+
+
+class TestCooldown:
+    def closed_after_alert(self, *, acknowledge: bool = True, severity: Severity = Severity.LOW) -> Incidents:
+        box = incidents()
+        feed(box, 0, observation(0, severity=severity))
+        if acknowledge:
+            box.alert_queued("i1")
+        assert kinds(feed(box, 6)) == [CLOSED]
+        return box
+
+    def test_it_holds_back_the_same_again_and_says_why(self) -> None:
+        box = self.closed_after_alert()
+        assert feed(box, 7, observation(7)) == []
+        assert feed(box, 8, observation(8)) == []
+        (note,) = box.suppressions
+        assert (note.reason, note.rule, note.zone, note.count, note.t_utc) == (
+            "cooldown",
+            "loitering",
+            "lobby",
+            2,
+            utc(8),
+        )
+        assert box.suppressed_total["cooldown"] == 1
+        assert kinds(feed(box, 66.1, observation(66.1))) == [OPENED]
+
+    def test_it_never_holds_back_what_is_worse(self) -> None:
+        assert kinds(feed(self.closed_after_alert(), 7, observation(7, severity=Severity.HIGH))) == [OPENED]
+
+    def test_it_concerns_its_own_zone_and_rule_only(self) -> None:
+        box = self.closed_after_alert()
+        assert kinds(feed(box, 7, observation(7, zone="b"), observation(7, rule="crowding"))) == [OPENED, OPENED]
+
+    def test_it_starts_only_when_an_alert_was_queued(self) -> None:
+        assert kinds(feed(self.closed_after_alert(acknowledge=False), 7, observation(7))) == [OPENED]
+
+    def test_an_acknowledgement_after_the_end_still_counts(self) -> None:
+        box = self.closed_after_alert(acknowledge=False)
+        box.alert_queued("i1")
+        assert feed(box, 7, observation(7)) == []
+
+    def test_an_unknown_acknowledgement_is_of_no_consequence(self) -> None:
+        box = incidents()
+        box.alert_queued("nobody")
+        assert kinds(feed(box, 0, observation(0))) == [OPENED]
+
+
+class TestRestart:
+    def before(self) -> Incident:
+        box = incidents()
+        feed(box, 0, observation(0))
+        return box.open_incidents[0]
+
+    def test_an_incident_whose_condition_is_seen_again_goes_on_without_opening_again(self) -> None:
+        box = incidents()
+        box.restore([self.before()], t_mono_s=100, t_utc=utc(100))
+        assert feed(box, 130) == []
+        assert feed(box, 159, observation(159)) == []
+        assert [i.incident_id for i in box.open_incidents] == ["i1"]
+        (change,) = feed(box, 165)
+        assert change.incident.close_reason == "condition ended"
+
+    def test_otherwise_it_is_closed_as_interrupted(self) -> None:
+        box = incidents()
+        box.restore([self.before()], t_mono_s=100, t_utc=utc(100))
+        assert feed(box, 160) == []
+        (change,) = feed(box, 160.1)
+        assert change.kind is CLOSED
+        assert change.incident.close_reason == "interrupted by a restart"
+
+
+def test_a_blind_camera_ends_nothing() -> None:
+    box = incidents()
+    feed(box, 0, observation(0))
+    lost = observation(60, rule="camera_lost", zone="")
+    assert kinds(box.update("lobby", [lost], t_mono_s=60, t_utc=utc(60), blind=True)) == [OPENED]
+    assert len(box.open_incidents) == 2
+
+
+def test_the_end_of_the_source_closes_everything() -> None:
+    box = incidents()
+    feed(box, 0, observation(0), observation(0, zone="b"))
+    changes = box.finish(reason="source ended", t_mono_s=1, t_utc=utc(1))
+    assert kinds(changes) == [CLOSED, CLOSED]
+    assert {c.incident.close_reason for c in changes} == {"source ended"}
+
+
+@pytest.mark.parametrize("step_days", [1, -1])
+def test_a_wall_clock_that_jumps_by_a_day_changes_nothing(step_days: int) -> None:
+    box = incidents()
+    changes = []
+    for k in range(40):
+        wall = utc(k * 0.5 + (86_400 * step_days if k > 10 else 0))
+        seen = [observation(k * 0.5)] if k < 20 else []
+        changes += box.update("lobby", seen, t_mono_s=k * 0.5, t_utc=wall)
+    assert [(c.kind, c.t_mono_s) for c in changes] == [(OPENED, 0), (CLOSED, 15.0)]
+
+
+@given(
+    st.lists(st.tuples(st.floats(0.05, 8), st.booleans(), st.sampled_from(list(Severity)), st.booleans()), max_size=60)
+)
+def test_whatever_happens_lives_are_well_formed(steps: list[tuple[float, bool, Severity, bool]]) -> None:
+    """Open first, close last, once each; severities only rise; never two open of one kind."""
+    box, t, history = incidents(), 0.0, []
+    for dt, present, severity, acknowledge in steps:
+        t += dt
+        changes = feed(box, t, *([observation(t, severity=severity)] if present else []))
+        history += changes
+        for change in changes:
+            if acknowledge and change.kind is OPENED:
+                box.alert_queued(change.incident.incident_id)
+        assert len(box.open_incidents) <= 1
+    history += box.finish(reason="end", t_mono_s=t, t_utc=utc(t))
+    for name in {c.incident.incident_id for c in history}:
+        life = [c for c in history if c.incident.incident_id == name]
+        assert kinds(life)[0] is OPENED
+        assert kinds(life)[-1] is CLOSED
+        assert all(c.kind is ESCALATED for c in life[1:-1])
+        severities = [c.incident.severity for c in life[:-1]]
+        assert severities == sorted(set(severities))
+        assert (life[-1].incident.closed_mono_s or 0) >= life[-1].incident.opened_mono_s
