@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from email.message import EmailMessage, MIMEPart
 from email.policy import SMTP
@@ -22,6 +23,12 @@ if TYPE_CHECKING:
     from edge.alerts.mail_words import Moment, Site, Words
     from edge.types import Alert, EvidenceRef
 
+_UNIT = re.compile(r"(?<=\d) (?=(?:s|min|h|d|UTC)\b)")  # a number and its unit stay on one line
+# Outlook's own renderer knows no max-width: it gets a table of fixed width around all.
+_OUTLOOK = (
+    '<!--[if mso]><table role="presentation" width="600" cellpadding="0" cellspacing="0"><tr><td><![endif]-->',
+    "<!--[if mso]></td></tr></table><![endif]-->",
+)
 # Dark enough for white text on a phone in the sun (contrast above 4.5).
 _COLOURS = {
     Severity.CRITICAL: "#b00020",
@@ -117,7 +124,7 @@ def _file_name(alert: Alert, ref: EvidenceRef) -> str:
 
 def _text(words: Words) -> str:
     width = max(len(label) for label, _ in words.rows)
-    lines = [words.title.upper(), ""]
+    lines = [words.title.upper(), words.place, ""]
     if words.lead:
         lines += [words.lead, ""]
     lines += [f"! {warning}" for warning in words.warnings]
@@ -147,7 +154,7 @@ def _html(words: Words, severity: Severity, cid: str) -> str:
         f'<tr><td valign="top" width="110" style="padding:7px 8px 7px 16px;border-top:1px solid #e6e8eb;color:#5a6570;'
         f'{font};font-size:14px;line-height:20px">{escape(label)}</td>'
         f'<td valign="top" style="padding:7px 16px 7px 0;border-top:1px solid #e6e8eb;color:#111820;{font};'
-        f'font-size:15px;line-height:20px;word-break:break-word">{escape(text)}</td></tr>'
+        f'font-size:15px;line-height:20px;word-break:break-word">{_UNIT.sub("&nbsp;", escape(text))}</td></tr>'
         for label, text in words.rows
     )
     lead = (
@@ -159,7 +166,7 @@ def _html(words: Words, severity: Severity, cid: str) -> str:
         f"<title>{escape(words.subject)}</title></head>"
         '<body style="margin:0;padding:0;background:#eef0f2">'
         '<table role="presentation" width="100%" cellpadding="0" cellspacing="0" border="0" style="background:#eef0f2">'
-        '<tr><td align="center" style="padding:8px">'
+        f'<tr><td align="center" style="padding:8px">{_OUTLOOK[0]}'
         '<table role="presentation" width="100%" cellpadding="0" cellspacing="0" border="0"'
         ' style="max-width:600px;background:#ffffff">'
         f'<tr><td bgcolor="{colour}" style="padding:14px 16px;background:{colour};color:#ffffff;{font}">'
@@ -169,5 +176,5 @@ def _html(words: Words, severity: Severity, cid: str) -> str:
         f"{rows}</table></td></tr>"
         f'<tr><td style="padding:12px 16px;border-top:1px solid #e6e8eb;color:#5a6570;{font};font-size:12px;'
         'line-height:17px">Sent by Kiosk Guard. Pictures show people: treat them as your rules demand.</td></tr>'
-        "</table></td></tr></table></body></html>\n"
+        f"</table>{_OUTLOOK[1]}</td></tr></table></body></html>\n"
     )

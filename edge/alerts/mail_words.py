@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -55,12 +55,16 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """The mail's content. ``rows``: label and text; ``warnings``: sentences that must not be overlooked."""
+    """The mail's content.
+
+    ``place``: where and when in one line; ``rows``: label and text; ``warnings``: sentences not to be overlooked.
+    """
 
     subject: str
     topic: str
     title: str
     lead: str
+    place: str
     rows: tuple[tuple[str, str], ...]
     warnings: tuple[str, ...]
 
@@ -74,9 +78,11 @@ def describe(
     rule_words: Mapping[str, tuple[str, str]] = RULE_WORDS,
 ) -> Words:
     """Put an alert into words; every field is reduced to one clean line."""
-    title, lead = rule_words.get(alert.rule, (one_line(alert.rule).replace("_", " ").capitalize(), ""))
+    rule = "test" if alert.kind == "test" else alert.rule
+    title, lead = rule_words.get(rule, (one_line(rule).replace("_", " ").capitalize(), ""))
     place = ", ".join(p for p in (one_line(alert.zone), one_line(site.site), one_line(site.kiosk)) if p)
     opened = alert.opened_utc + moment.shift
+    at = opened.astimezone(site.timezone).strftime("%H:%M")
     topic = f"{title}: {place}"
     if alert.kind == "test":
         subject = f"Test mail from {place or 'a kiosk'}"
@@ -84,13 +90,13 @@ def describe(
         stage = {"opened": "", "escalated": "Escalated: ", "closed": "Closed: "}.get(
             alert.kind, f"{one_line(alert.kind).capitalize()}: "
         )
-        at = opened.astimezone(site.timezone).strftime("%H:%M")
         subject = f"[{alert.severity.label.upper()}] {stage}{topic}, {at}"
     return Words(
         subject=subject,
         topic=topic,
         title={"escalated": f"Escalated: {title}", "closed": f"Closed: {title}"}.get(alert.kind, title),
-        lead=lead,
+        lead="This is over; nothing holds any more." if alert.kind == "closed" else lead,
+        place=f"{place}, {at}" if place else at,
         rows=tuple((label, text) for label, text in _rows(alert, site, moment, opened) if text),
         warnings=tuple(_warnings(alert, moment, missing_pictures)),
     )
@@ -198,12 +204,6 @@ def one_line(text: str) -> str:
 def is_urgent(alert: Alert) -> bool:
     """Whether mail programs shall mark it."""
     return alert.severity is Severity.CRITICAL and alert.kind != "closed"
-
-
-def shifted(alert: Alert, moment: Moment) -> Alert:
-    """The alert with its times corrected."""
-    closed = None if alert.closed_utc is None else alert.closed_utc + moment.shift
-    return replace(alert, opened_utc=alert.opened_utc + moment.shift, closed_utc=closed)
 
 
 def _number(value: float, unit: str) -> str:
