@@ -37,13 +37,13 @@ def explain(  # noqa: PLR0911 - one line per kind of failure
         return _reply(error, where, scrub=scrub, channel_wide=channel_wide)
     if isinstance(error, ssl.SSLCertVerificationError):
         return TemporaryRefusal(
-            f"{where}: its certificate is not trusted: {scrub(error.verify_message)}",
+            f"{where}: its certificate is not trusted: {scrub(error.verify_message or str(error))}",
             hint="Check the host name, this machine's date, and ca_file for a private authority.",
             channel_wide=True,
         )
     if isinstance(error, ssl.SSLError):
         return TemporaryRefusal(
-            f"{where}: the encrypted connection failed: {scrub(error.reason or str(error))}",
+            f"{where}: the encrypted connection failed: {scrub(str(error))}",
             hint='Check port and security: 587 goes with "starttls", 465 with "tls".',
             channel_wide=channel_wide,
         )

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,8 +19,9 @@ words = st.text(max_size=30)
 numbers = st.floats(allow_nan=False)
 
 
-@given(words, words, times, st.none() | times, numbers, st.sampled_from(Severity), st.booleans())
-def test_an_alert_comes_back_as_it_was(incident, zone, opened, closed, value, severity, synced):
+@given(st.tuples(words, words, times, st.none() | times, numbers, st.sampled_from(Severity), st.booleans()))
+def test_an_alert_comes_back_as_it_was(facts: tuple[Any, ...]) -> None:
+    incident, zone, opened, closed, value, severity, synced = facts
     alert = make_alert(
         incident or "x",
         zone=zone,
@@ -36,19 +38,19 @@ def test_an_alert_comes_back_as_it_was(incident, zone, opened, closed, value, se
     assert decode_alert(text) == alert
 
 
-def test_an_incident_comes_back_as_it_was():
+def test_an_incident_comes_back_as_it_was() -> None:
     for incident in (make_incident(), make_incident(closed=True)):
         assert decode_incident(encode_incident(incident)) == incident
 
 
-def test_values_that_json_does_not_know_survive():
+def test_values_that_json_does_not_know_survive() -> None:
     odd = make_alert(value=float("inf"), threshold=np.float32(0.5), zone="\ud800")  # a lone half of a character
     back = decode_alert(encode_alert(odd))
     assert (back.value, back.threshold, back.zone) == (float("inf"), 0.5, "\ud800")
     assert decode_alert(encode_alert(make_alert(value=float("nan")))).value != 0
 
 
-def changed(**changes):
+def changed(**changes: Any) -> str:
     item = json.loads(encode_alert(make_alert(evidence=(make_ref(),))))
     item.update(changes)
     return json.dumps(item)
@@ -83,19 +85,19 @@ def changed(**changes):
         ),
     ],
 )
-def test_anything_else_is_refused_by_name(text, named):
+def test_anything_else_is_refused_by_name(text: str, named: str) -> None:
     with pytest.raises(ValueError, match=named or None):
         decode_alert(text)
 
 
-def test_what_a_newer_version_adds_is_ignored_after_a_rollback():
+def test_what_a_newer_version_adds_is_ignored_after_a_rollback() -> None:
     assert decode_alert(changed(v=2, sequence=17)).incident_id == "inc-1"
     with pytest.raises(ValueError, match="missing"):
         decode_alert('{"v": 2}')
 
 
 @given(st.text(max_size=200) | st.recursive(st.none() | st.integers() | words, st.lists, max_leaves=5).map(json.dumps))
-def test_no_text_does_worse_than_a_value_error(text):
+def test_no_text_does_worse_than_a_value_error(text: str) -> None:
     try:
         decode_alert(text)
     except ValueError:
@@ -103,14 +105,14 @@ def test_no_text_does_worse_than_a_value_error(text):
     pytest.fail("accepted")
 
 
-def test_track_ids_must_be_whole_numbers():
+def test_track_ids_must_be_whole_numbers() -> None:
     item = json.loads(encode_incident(make_incident()))
     item["peak"]["track_ids"] = [1, "2"]
     with pytest.raises(ValueError, match="track_ids"):
         decode_incident(json.dumps(item))
 
 
-def test_times_keep_their_microseconds():
+def test_times_keep_their_microseconds() -> None:
     at = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=timezone.utc)
     alert = replace(make_alert(), opened_utc=at, closed_utc=at + timedelta(microseconds=1))
     assert decode_alert(encode_alert(alert)).closed_utc == at + timedelta(microseconds=1)
