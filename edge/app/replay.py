@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
+import os
+import sys
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -20,7 +23,7 @@ from edge.pipeline import Pipeline
 from edge.types import ChangeKind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from edge.config import Config
@@ -177,7 +180,8 @@ class _Film:
         picture = picture[: picture.shape[0] // 2 * 2, : picture.shape[1] // 2 * 2]  # encoders want even sizes
         if self._writer is None:
             code = cv2.VideoWriter.fourcc(*_CODECS[self._path.suffix.lower()])
-            self._writer = cv2.VideoWriter(str(self._path), code, self._fps, (picture.shape[1], picture.shape[0]))
+            with _quiet():
+                self._writer = cv2.VideoWriter(str(self._path), code, self._fps, (picture.shape[1], picture.shape[0]))
             if not self._writer.isOpened():
                 raise StateError(f"{self._path}: cannot be written", hint="is the folder writable, and is there room?")
         self._writer.write(picture)
@@ -185,3 +189,17 @@ class _Film:
     def close(self) -> None:
         if self._writer is not None:
             self._writer.release()
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """OpenCV's encoder prints a harmless remark about the codec's tag, past every logging switch."""
+    sys.stderr.flush()
+    kept, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(null, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(null)
