@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_FIRST_DELAY_S = 1.0
-_LONGEST_DELAY_S = 30.0
 # Many cameras lock an account after a few wrong passwords within minutes.
 _REFUSED_DELAY_S = 60.0
 # A life with frames for this long counts as success: the next loss starts with a short delay again.
@@ -48,7 +46,7 @@ class CaptureProcess:
     """Reads a source in a child process, keeps the newest frame, restarts what hangs; an ``interface.Camera``.
 
     Starts at once. A child that delivers no fresh frame for ``fresh_timeout_s`` is killed and started again after a
-    delay that doubles from 1 s to 30 s. A file is played at its own pace.
+    pause that doubles. A file is played at its own pace.
 
     :param name: the camera's name.
     :param source: from ``source.parse_source``.
@@ -57,6 +55,8 @@ class CaptureProcess:
     :param fresh_timeout_s: a picture older than this is not fresh.
     :param lost_after_s: without a fresh picture for this long, the status says "lost".
     :param open_timeout_s: how long opening a stream may take.
+    :param retry_after_s: pause before the first new try; it doubles with every failure.
+    :param retry_at_most_s: the longest pause.
     :param size: (width, height) px asked of a V4L2 device.
     :param clock: the machine's; its monotonic time must be CLOCK_MONOTONIC, which the child shares.
     """
@@ -71,6 +71,8 @@ class CaptureProcess:
         fresh_timeout_s: float = 5.0,
         lost_after_s: float = 20.0,
         open_timeout_s: float = 10.0,
+        retry_after_s: float = 1.0,
+        retry_at_most_s: float = 30.0,
         size: tuple[int, int] | None = None,
         clock: Clock | None = None,
     ) -> None:
@@ -79,6 +81,8 @@ class CaptureProcess:
         self._fresh_timeout_s = fresh_timeout_s
         self._lost_after_s = lost_after_s
         self._open_timeout_s = open_timeout_s
+        self._retry_after_s = retry_after_s
+        self._retry_at_most_s = retry_at_most_s
         self._clock = clock or SystemClock()
         self._order = wire.Order(
             kind=source.kind.value,
@@ -166,7 +170,7 @@ class CaptureProcess:
     # -- the supervisor's thread
 
     def _supervise(self) -> None:
-        delay_s = _FIRST_DELAY_S
+        delay_s = self._retry_after_s
         while not self._closed:
             started_s = self._clock.monotonic_s()
             frames_before = self._frames
@@ -174,10 +178,10 @@ class CaptureProcess:
             if self._closed or self._over is not None:
                 return
             if self._frames > frames_before and self._last_fresh_s - started_s > _GOOD_LIFE_S:
-                delay_s = _FIRST_DELAY_S
+                delay_s = self._retry_after_s
             wait_s = max(delay_s, _REFUSED_DELAY_S) if refused else delay_s
             self._tell_lost(why, wait_s)
-            delay_s = min(delay_s * 2.0, _LONGEST_DELAY_S)
+            delay_s = min(delay_s * 2.0, self._retry_at_most_s)
             select.select([self._wake_r], [], [], wait_s)
             with self._news:
                 self._restarts += 1
@@ -217,11 +221,11 @@ class CaptureProcess:
         base_seq = self._next_seq
         while not self._closed:
             left_s = deadline_s - self._clock.monotonic_s()
-            if left_s <= 0:
-                return self._hung(opening=opening), None
             messages = link.poll(left_s, self._wake_r)
             if messages is None:
                 return "the capture process ended unexpectedly" + self._last_words(link), None
+            if not messages and left_s <= 0:  # asked once more: it may be this process that was held up
+                return self._hung(opening=opening), None
             for message in messages:
                 if isinstance(message, wire.OverMessage):
                     text = f"{message.words}; {message.hint}" if message.hint else message.words
@@ -246,7 +250,7 @@ class CaptureProcess:
             self._dropped += (superseded is not None) + message.missed
             self._next_seq = seq + 1
             self._last_t_mono_s = message.t_mono_s
-            self._last_fresh_s = now_s
+            self._last_fresh_s = message.t_mono_s
             self._detail = ""
             self._news.notify_all()
         if superseded is not None and superseded.link is link:

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, NoReturn
 
 from edge.cameras import wire
 from edge.cameras.freshness import BurstFilter, RateLimit, Timeline
-from edge.cameras.opencv import OpenCvReader
+from edge.cameras.opencv import OpenCvReader, stream_options
 from edge.cameras.source import Kind, Source
-from edge.errors import CameraError, SourceInvalid, SourceNotFound
+from edge.errors import CameraError, CameraLost, SourceInvalid, SourceNotFound
 
 if TYPE_CHECKING:
     from edge.types import U8
@@ -138,6 +138,26 @@ def run_file(source: Source, order: wire.Order, offer: Offer) -> None:
             offer.over("ended", f'video file "{source.label}" is over after {count} frames')
 
 
+def open_live(source: Source, order: wire.Order) -> OpenCvReader:
+    """Open a device or a stream. Half a second of a stream tells its format nearly always; if not, look longer."""
+    for analyze_s, last in ((0.5, False), (5.0, True)):
+        if source.kind is not Kind.V4L2:
+            os.environ["OPENCV_FFMPEG_CAPTURE_OPTIONS"] = stream_options(analyze_s)
+        began_s = time.monotonic()
+        try:
+            return OpenCvReader(
+                source,
+                open_timeout_s=order.open_timeout_s,
+                read_timeout_s=order.read_timeout_s,
+                size=order.size,
+                threads=1,
+            )
+        except CameraLost:
+            if last or not analyze_s <= time.monotonic() - began_s < 0.5 * order.open_timeout_s:
+                raise
+    raise AssertionError  # the loop returns or raises
+
+
 def main() -> None:
     """Take the order from the socket whose number is the only argument, and carry it out."""
     sock = socket.socket(fileno=int(sys.argv[1]))
@@ -151,14 +171,7 @@ def main() -> None:
     try:
         if source.kind is Kind.FILE:
             run_file(source, order, offer)
-        reader = OpenCvReader(
-            source,
-            open_timeout_s=order.open_timeout_s,
-            read_timeout_s=order.read_timeout_s,
-            size=order.size,
-            threads=1,
-        )
-        run_live(reader, order, offer)
+        run_live(open_live(source, order), order, offer)
         offer.over("lost", f"{source.label} sends no further frame")
     except SourceNotFound as error:
         offer.over("not_found", error.message, error.hint)

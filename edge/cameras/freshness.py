@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
+
+_USUAL_FPS = 25.0
+
 
 class BurstFilter:
     """Tells frames that waited in a buffer from frames that come from the camera now.
@@ -14,7 +19,7 @@ class BurstFilter:
     """
 
     def __init__(self, fps: float, *, limit_s: float = 5.0) -> None:
-        self._interval_s = 1.0 / min(max(fps, 1.0), 60.0) if fps == fps else 0.1  # noqa: PLR0124 - not for NaN
+        self._interval_s = 1.0 / min(max(fps if fps > 0.0 else _USUAL_FPS, 1.0), 60.0)
         self._limit_s = limit_s
         self._last_s: float | None = None
         self._catching_up_since_s: float | None = None
@@ -69,7 +74,7 @@ class Timeline:
     LONGEST_STEP_S = 60.0
 
     def __init__(self, nominal_interval_s: float) -> None:
-        self._interval_s = nominal_interval_s if 0.0 < nominal_interval_s <= 10.0 else 0.04
+        self._interval_s = nominal_interval_s if 0.001 <= nominal_interval_s <= 10.0 else 1.0 / _USUAL_FPS
         self._offset_s = 0.0
         self._last_s: float | None = None
 
@@ -83,7 +88,7 @@ class Timeline:
             believable = 0.0 < t_s - self._last_s <= self.LONGEST_STEP_S
             if not believable:
                 t_s = self._last_s + self._interval_s
-        if not believable and pts_s == pts_s:  # noqa: PLR0124 - a NaN teaches nothing
+        if not believable and math.isfinite(pts_s):
             self._offset_s = t_s - pts_s
         self._last_s = t_s
         return t_s

@@ -22,11 +22,6 @@ if TYPE_CHECKING:
 # The child runs from where this very package was loaded, whatever the current directory is.
 _PACKAGE_ROOT = Path(edge.__file__).resolve().parent.parent
 _KEPT_LINES = 50
-# TCP: no torn pictures, and it passes firewalls. Only the protocols of a stream: a hostile one may point to files.
-_FFMPEG_OPTIONS = (
-    "rtsp_transport;tcp|fflags;nobuffer|flags;low_delay|"
-    "protocol_whitelist;rtsp,rtsps,rtp,srtp,udp,tcp,tls,http,https,httpproxy,crypto"
-)
 
 
 class ChildLink:
@@ -49,8 +44,6 @@ class ChildLink:
             "OPENCV_LOG_LEVEL": "OFF",
             "OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT": str(max(1, round(order.read_timeout_s))),
         }
-        if order.kind != "file":
-            env["OPENCV_FFMPEG_CAPTURE_OPTIONS"] = _FFMPEG_OPTIONS
         with theirs:
             try:
                 self._process = subprocess.Popen(

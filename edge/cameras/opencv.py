@@ -24,6 +24,21 @@ if TYPE_CHECKING:
 MAX_PIXELS = 7680 * 4320
 
 
+def stream_options(analyze_s: float) -> str:
+    """FFmpeg's options for a network stream, as OpenCV takes them (environment OPENCV_FFMPEG_CAPTURE_OPTIONS).
+
+    TCP tears no picture and passes firewalls; nothing is buffered; only the protocols of a stream are allowed, because
+    a hostile one may point to files.
+
+    :param analyze_s: how long to watch the stream before it counts as open.
+    """
+    protocols = "rtsp,rtsps,rtp,srtp,udp,tcp,tls,http,https,httpproxy,crypto"
+    return (
+        f"rtsp_transport;tcp|fflags;nobuffer|flags;low_delay|analyzeduration;{analyze_s * 1e6:.0f}"
+        f"|protocol_whitelist;{protocols}"
+    )
+
+
 def silence() -> None:
     """Keep OpenCV's and FFmpeg's own lines off stderr; errors are told by exceptions. An explicit setting wins."""
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Protocol
 
+import cv2
 import numpy as np
 
 from edge.cameras.interface import CameraStatus
@@ -13,6 +14,7 @@ from edge.types import Frame
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from pathlib import Path
 
     from edge.types import U8
 
@@ -105,3 +107,13 @@ class FakeCamera:
 
     def close(self) -> None:
         self.closed = True
+
+
+def write_video(path: Path, count: int, *, fps: float = 10.0, size: tuple[int, int] = (64, 48)) -> Path:
+    """A small MP4 of ``count`` grey pictures of growing brightness."""
+    width, height = size
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), fps, size)
+    for i in range(count):
+        writer.write(np.full((height, width, 3), 20 + i * 200 // max(1, count), np.uint8))
+    writer.release()
+    return path

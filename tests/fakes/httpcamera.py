@@ -1,0 +1,97 @@
+"""An IP camera on loopback that sends JPEG pictures over HTTP, and can misbehave as cameras do."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+
+class HttpCamera:
+    """Serves grey pictures, each of another shade, as multipart/x-mixed-replace; use as a context manager.
+
+    :param fps: pictures per second.
+    :param burst: so many pictures are sent at once after each connect, and after each thaw: a buffer running empty.
+    :param refuse: answer with this HTTP status instead.
+    :param size: (width, height) px.
+    """
+
+    def __init__(
+        self, *, fps: float = 20.0, burst: int = 0, refuse: int = 0, size: tuple[int, int] = (160, 120)
+    ) -> None:
+        self.fps = fps
+        self.burst = burst
+        self.refuse = refuse
+        self.size = size
+        self.connects = 0
+        self.requests: list[str] = []
+        self._frozen = threading.Event()
+        self._stop = threading.Event()
+        camera = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                camera.requests.append(self.path)
+                with contextlib.suppress(OSError):
+                    camera._serve(self)
+
+            def log_message(self, *args: object) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05})
+
+    def __enter__(self) -> HttpCamera:  # noqa: PYI034 - typing.Self is newer than Python 3.10
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._stop.set()
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    def url(self, credentials: str = "", query: str = "") -> str:
+        return f"http://{credentials}127.0.0.1:{self._server.server_port}/video{query}"
+
+    def freeze(self) -> None:
+        """Send nothing more; connections stay open."""
+        self._frozen.set()
+
+    def thaw(self) -> None:
+        self._frozen.clear()
+
+    def _serve(self, request: BaseHTTPRequestHandler) -> None:
+        self.connects += 1
+        if self.refuse:
+            request.send_error(self.refuse)
+            return
+        request.send_response(200)
+        request.send_header("Content-Type", "multipart/x-mixed-replace; boundary=next")
+        request.end_headers()
+        number, at_once = 0, self.burst
+        while not self._stop.is_set():
+            if self._frozen.is_set():
+                time.sleep(0.02)
+                at_once = self.burst
+                continue
+            width, height = self.size
+            ok, jpeg = cv2.imencode(".jpg", np.full((height, width, 3), 10 + number % 230, np.uint8))
+            assert ok
+            data = jpeg.tobytes()
+            head = f"--next\r\nContent-Type: image/jpeg\r\nContent-Length: {len(data)}\r\n\r\n"
+            request.wfile.write(head.encode() + data + b"\r\n")
+            number += 1
+            if at_once > 0:
+                at_once -= 1
+            else:
+                time.sleep(1.0 / self.fps)

@@ -1,0 +1,50 @@
+"""What a library says becomes what a technician can act on."""
+
+from __future__ import annotations
+
+import pytest
+
+from edge.cameras.reasons import explain, is_refused
+from edge.cameras.source import parse_source
+
+SOURCE = parse_source("rtsp://guard:hunter22@10.0.0.5/s")
+
+
+@pytest.mark.parametrize(
+    ("line", "words", "hint"),
+    [
+        ("[rtsp @ 0x55ba] method DESCRIBE failed: 401 (Unauthorized)", "user name or password", "user and password"),
+        ("[OPENCV:FFMPEG:16] method DESCRIBE failed: 404 (Not Found)", "no such stream", "path"),
+        (
+            "[tcp @ 0x1] Connection to tcp://10.0.0.5:554?timeout=0 failed: Connection refused",
+            "nothing listens",
+            "port",
+        ),
+        ("[tcp @ 0x1] Failed to resolve hostname cam.invalid: Name or service not known", "host name", "address"),
+        ("[tcp @ 0x1] Connection to tcp://10.0.0.5 failed: No route to host", "does not reach", "cable"),
+        ("Connection timed out", "does not answer", "power"),
+    ],
+)
+def test_known_lines(line: str, words: str, hint: str) -> None:
+    said, do = explain(["[h264 @ 0x1] something before", line], SOURCE)
+    assert words in said
+    assert hint in do
+
+
+def test_the_telling_line_wins_over_what_follows() -> None:
+    said, _ = explain(["method DESCRIBE failed: 401 (Unauthorized)", "could not open the stream"], SOURCE)
+    assert "401" in said
+
+
+def test_an_unknown_line_is_repeated_without_secrets() -> None:
+    assert explain(["[x @ 0x1] odd thing about rtsp://guard:hunter22@10.0.0.5/s", ""], SOURCE) == (
+        "odd thing about rtsp://***@10.0.0.5/s",
+        "",
+    )
+    assert explain([], SOURCE) == ("", "")
+
+
+def test_refused_credentials_are_known_as_such() -> None:
+    assert is_refused(["method DESCRIBE failed: 401 (Unauthorized)"])
+    assert is_refused(["Server returned 403 Forbidden (access denied)"])
+    assert not is_refused(["method DESCRIBE failed: 404 (Not Found)", "port 4011"])
