@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import time
 from datetime import datetime, timezone
 from pathlib import Path
@@ -9,10 +10,11 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     import threading
+    from collections.abc import Callable
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-# systemd-timesyncd touches this file once the clock has been set from the network.
-_SYNCHRONISED = Path("/run/systemd/timesync/synchronized")
+_TIME_ERROR = 5  # adjtimex(2): the clock is not synchronised to a reference
+_TIMEX_BYTES = 512  # struct timex is 208 bytes on 64-bit Linux
 
 
 class Clock(Protocol):
@@ -25,20 +27,29 @@ class Clock(Protocol):
         """Timezone-aware UTC; may jump when the network sets the clock."""
 
     def synchronised(self) -> bool:
-        """Whether the wall clock is known to have been set from the network since boot."""
+        """Whether the wall clock is known to be right: set from the network or another reference."""
 
     def wait(self, event: threading.Event, timeout_s: float) -> bool:
         """Wait until the event is set or the time is over; returns whether it is set."""
 
 
+def kernel_clock_synchronised() -> bool:
+    """Whether the kernel believes its clock, as ``timedatectl`` reports it: true after any NTP client has set it."""
+    try:
+        state: int = ctypes.CDLL(None).adjtimex(ctypes.create_string_buffer(_TIMEX_BYTES))  # all zeros: only asks
+    except (OSError, AttributeError):  # no such call here: better a needless warning than a wrong time believed
+        return False
+    return 0 <= state < _TIME_ERROR
+
+
 class SystemClock:
     """The machine's own clock.
 
-    :param synchronised_flag: file whose existence says that the clock was set from the network.
+    :param ask_synchronised: whether the clock was set from a reference.
     """
 
-    def __init__(self, synchronised_flag: Path = _SYNCHRONISED) -> None:
-        self._flag = synchronised_flag
+    def __init__(self, ask_synchronised: Callable[[], bool] = kernel_clock_synchronised) -> None:
+        self._ask = ask_synchronised
 
     def monotonic_s(self) -> float:
         return time.monotonic()
@@ -47,7 +58,7 @@ class SystemClock:
         return datetime.now(timezone.utc)
 
     def synchronised(self) -> bool:
-        return self._flag.exists()
+        return self._ask()
 
     def wait(self, event: threading.Event, timeout_s: float) -> bool:
         return event.wait(timeout_s)

@@ -195,7 +195,7 @@ class Board:
             dropped=stats.dropped + writer.dropped,
             refused=stats.held,
             last_success_age_s=age_s,
-            last_error=stats.last_error,
+            last_error=stats.last_error.partition("\n")[0],  # the hint behind it is for the log
             error=writer.last_error if writer.unstored else "",
         )
 
