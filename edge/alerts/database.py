@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 DATABASE_NAME = "kiosk.db"
+_MAGIC = b"SQLite format 3\0"
 
 # Each entry moves the schema one version on. Only additions (CREATE TABLE, ADD COLUMN with a default): the version
 # before must be able to go on with the file after a rollback. Never edit an entry that was released.
@@ -152,6 +153,11 @@ class Database:
     def _open_or_replace(self) -> sqlite3.Connection:
         try:
             return self._open()
+        except OSError as error:
+            raise StateError(
+                f"cannot read the database {self.path}: {error.strerror}",
+                hint=f"It must be readable and writable for user {_user()}.",
+            ) from error
         except sqlite3.Error as error:
             if not _is_corruption(error):
                 raise StateError(
@@ -168,7 +174,13 @@ class Database:
         """Open, check and migrate.
 
         :raises sqlite3.Error: as SQLite says it.
+        :raises OSError: the file cannot be read.
         """
+        # Before SQLite itself: it would throw away the log of a file that it does not recognise.
+        if self.path.exists() and self.path.stat().st_size > 0:
+            with self.path.open("rb") as file:
+                if file.read(len(_MAGIC)) != _MAGIC:
+                    raise sqlite3.DatabaseError("file is not a database")
         connection = sqlite3.connect(
             self.path, timeout=self._busy_timeout_s, isolation_level=None, check_same_thread=False
         )
