@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 Pose = dict[str, F64]
-Joints = "Mapping[str, F64]"
 
 X, Y, Z = np.eye(3)
 
@@ -182,8 +181,7 @@ def _phone(limbs: Limbs, t: float) -> Pose:
 
 def _crouch(limbs: Limbs, t: float) -> Pose:
     return merged(
-        *(_leg(s, hip=92, knee=118, ankle=22, out=-9) for s in "LR"),
-        {"foot.L": turn(X, -24), "foot.R": turn(X, -24)},
+        *(_leg(s, hip=92, knee=118, ankle=26, out=-9) for s in "LR"),
         limbs.arm("R", forward=58, out=8, elbow=40 + 8 * np.sin(4 * t)),
         limbs.arm("L", forward=52, out=8, elbow=48),
         {"spine05": turn(X, 10), "spine03": turn(X, 14), "neck02": turn(X, 10)},
@@ -246,7 +244,7 @@ def _pry(limbs: Limbs, t: float) -> Pose:
         limbs.arm("L", forward=52 + 9 * pull, out=-6, elbow=52 - 14 * pull),
         limbs.hand("L", curl=60),
         _leg("R", hip=18, knee=30, ankle=10, out=-6),
-        _leg("L", hip=-8, knee=16, ankle=16, out=-6),
+        _leg("L", hip=-8, knee=16, ankle=24, out=-6),
         {"spine05": turn(X, 14 + 5 * pull), "spine03": turn(X, 16 + 5 * pull), "neck02": turn(X, 8)},
     )
 
