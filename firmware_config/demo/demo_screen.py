@@ -68,7 +68,7 @@ class Screen:
         """Show the state as it is now; plain output gets a line of it every few seconds."""
         if self._live:
             self._live.update(self.picture())
-        elif self._elapsed_s >= self._status_due_s:
+        elif not self._console.is_terminal and self._elapsed_s >= self._status_due_s:
             self._status_due_s = self._elapsed_s + _PLAIN_STATUS_EVERY_S
             self._console.print(
                 f"{self._elapsed_s:6.1f} s  status     {self._status()}", soft_wrap=True, highlight=False

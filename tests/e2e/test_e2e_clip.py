@@ -1,0 +1,111 @@
+"""The committed clip: exactly what its ground truth says, through the installed command."""
+
+from __future__ import annotations
+
+import json
+import time
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+import pytest
+from e2e.appliance_process import CLIP, TRUTH, free_port
+from fakes.mailserver import mail_server
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from e2e.appliance_process import Config
+
+EXPECTED = [(e["rule"], e["zone"], e["opens_s"], e["closes_s"]) for e in TRUTH["expected"]]
+
+
+def test_replay_gives_exactly_the_incidents_of_the_ground_truth(run: Any, config: Config, tmp_path: Path) -> None:
+    film = tmp_path / "annotated.webm"
+    done = run("replay", CLIP, "--config", config.write(), "--json", "--video", film)
+    assert done.returncode == 0, done.stderr
+    changes = [json.loads(line) for line in done.stdout.splitlines()]
+    opened = [c for c in changes if c["change"] == "opened"]
+    closed = [c for c in changes if c["change"] == "closed"]
+    assert len(changes) == len(opened) + len(closed)
+    assert [(c["rule"], c["zone"]) for c in opened] == [(rule, zone) for rule, zone, _, _ in EXPECTED]
+    for change, (_, _, opens_s, _) in zip(opened, EXPECTED, strict=True):
+        assert change["t_s"] == pytest.approx(opens_s, abs=1.0)
+    ends = {(rule, zone): closes_s for rule, zone, _, closes_s in EXPECTED}
+    assert {(c["rule"], c["zone"]) for c in closed} == set(ends)
+    for change in closed:
+        assert change["closed_s"] == pytest.approx(ends[change["rule"], change["zone"]], abs=1.0)
+        assert change["close_reason"] == "condition ended"
+
+    reader = cv2.VideoCapture(str(film))
+    frames = 0
+    while reader.read()[0]:
+        frames += 1
+    reader.release()
+    assert frames == TRUTH["frame_count"]
+
+    again = run("replay", CLIP, "--config", config.path, "--json")
+    assert again.stdout == done.stdout
+
+
+def test_replay_at_the_default_rate_sees_the_same(run: Any, config: Config) -> None:
+    del config.cameras[0]["max_fps"]
+    done = run("replay", CLIP, "--config", config.write(), "--json")
+    changes = [json.loads(line) for line in done.stdout.splitlines()]
+    opened = [(c["rule"], c["zone"], c["t_s"]) for c in changes if c["change"] == "opened"]
+    assert opened == [(rule, zone, pytest.approx(opens_s, abs=1.0)) for rule, zone, opens_s, _ in EXPECTED]
+
+
+def test_replay_for_people(run: Any) -> None:
+    """Without a configuration the whole picture is the lobby, and nobody stays long enough."""
+    done = run("replay", CLIP)
+    assert (done.returncode, done.stdout) == (0, "")
+    assert "0 incidents" in done.stderr
+
+
+def test_run_raises_alarms_and_mails_exactly_those_incidents(start: Any, config: Config) -> None:
+    with mail_server(port=free_port()) as (mailbox, port):
+        config.mail_to(port)
+        box = start(config.write())
+        live = box.wait_for("camera_live")
+        assert box.ask("livez")[0] == 200
+        time.sleep(1.0)
+        assert box.ask("readyz") == (200, "ready\n")
+        code, body = box.ask("health")
+        assert code == 200
+        details = json.loads(body)["details"]
+        assert details["frames_judged"] > 0
+        assert details["outbox"]["waiting"] == 0
+        assert box.wait(TRUTH["duration_s"] + 30) == 0, box.plain
+
+        opened = box.said("incident", change="opened")
+        assert [(e["rule"], e["zone"]) for e in opened] == [(rule, zone) for rule, zone, _, _ in EXPECTED]
+        for event, (_, _, opens_s, _) in zip(opened, EXPECTED, strict=True):
+            # Log times, on a busy machine: the exact times are the replay's.
+            assert _seconds(live, event) == pytest.approx(opens_s, abs=2.0)
+        assert box.said("incident", change="escalated") == []
+        assert len(box.said("incident", change="closed")) == len(EXPECTED)
+
+        pins = [(e["name"], e["on"]) for e in box.said("output")]
+        assert pins == [("led", True), ("siren", True), ("siren", False), ("led", False)]
+
+        ids = [e["incident_id"] for e in opened]
+        assert len(mailbox.mails) == len(EXPECTED)
+        assert len(set(mailbox.ids)) == len(EXPECTED)
+        for mail, incident_id, (rule, zone, _, _) in zip(mailbox.mails, ids, EXPECTED, strict=True):
+            assert mail.recipients == ["desk@bank.example", "night@bank.example"]
+            words = mail.message.get_body(("plain",)).get_content()
+            assert incident_id in words
+            assert zone in words
+            assert rule.split("_")[0] in mail.message["Subject"].lower()
+            pictures = [p for p in mail.message.walk() if p.get_content_maintype() == "image"]
+            assert pictures
+            for picture in pictures:
+                image = cv2.imdecode(np.frombuffer(picture.get_payload(decode=True), np.uint8), cv2.IMREAD_COLOR)
+                assert image is not None
+                assert image.shape[:2] == (TRUTH["height"], TRUTH["width"])
+
+
+def _seconds(earlier: dict[str, Any], later: dict[str, Any]) -> float:
+    return (datetime.fromisoformat(later["time"]) - datetime.fromisoformat(earlier["time"])).total_seconds()
