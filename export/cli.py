@@ -65,7 +65,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--licence", default=_LICENCE, help="licence of the weights (default %(default)s)")
     add("--map", action="append", default=[], type=_renaming, metavar="DATA=MODEL", dest="renamed",
         help="a class that the data set calls DATA and the model MODEL; may be repeated")  # fmt: skip
-    add("--calibration", choices=["minmax", "percentile", "entropy"], default="minmax", help="default %(default)s")
+    add("--calibration", choices=["least-error", "minmax", "percentile", "entropy"], default="least-error",
+        help="how activation ranges are chosen (default %(default)s)")  # fmt: skip
     add("--calibration-images", type=int, default=100, metavar="N", help="default %(default)s")
     add("--percentile", type=float, default=99.999, help="for --calibration percentile (default %(default)s)")
     add("--keep-float", action="append", default=[], metavar="PART",

@@ -37,6 +37,26 @@ class FloatModel:
     anchors: int
 
 
+class _Distances(nn.Module):
+    """The head's distribution layer: expected bin of each side's distribution, (1, 4 * bins, A) to (1, 4, A).
+
+    The same as softmax and weighted sum, as a quotient of two sums of exponentials: onnxruntime's softmax over so
+    short an axis takes a tenth of the whole INT8 inference, this takes a hundredth.
+    """
+
+    def __init__(self, bins: int) -> None:
+        super().__init__()
+        self.bins = bins
+        self.register_buffer("sums", torch.stack((torch.arange(bins).float(), torch.ones(bins))))
+
+    def forward(self, logits: torch.Tensor) -> torch.Tensor:
+        anchors = logits.shape[2]
+        # No maximum is subtracted: logits of trained heads are near 10, and the limit keeps the sums finite anyway.
+        powers = torch.exp(logits.clamp(max=60.0)).view(1, 4, self.bins, anchors)
+        weighted, total = torch.matmul(self.sums, powers).split(1, dim=2)
+        return (weighted / total).view(1, 4, anchors)
+
+
 class _KioskGraph(nn.Module):
     """Puts the camera's byte order in front of an ultralytics detection network and splits its answer."""
 
@@ -76,6 +96,8 @@ def load_network(weights: Path) -> tuple[nn.Module, tuple[str, ...]]:
     if getattr(head, "end2end", False):
         raise ExportError(f"{weights}: its head suppresses boxes itself", hint="export a model of the YOLOv8 kind")
     head.export = True
+    if not isinstance(head.dfl, nn.Identity):
+        head.dfl = _Distances(head.reg_max)
     return network, names
 
 
