@@ -47,7 +47,10 @@ def explain(  # noqa: PLR0911 - one line per kind of failure
             hint='Check port and security: 587 goes with "starttls", 465 with "tls".',
             channel_wide=channel_wide,
         )
-    if isinstance(error, TimeoutError):
+    # smtplib turns a timeout while reading into a lost connection, and says so only in words.
+    if isinstance(error, TimeoutError) or (
+        isinstance(error, smtplib.SMTPServerDisconnected) and str(error).endswith("timed out")
+    ):
         return TemporaryRefusal(f"{where} does not answer in time", hint=_NETWORK, channel_wide=channel_wide)
     if isinstance(error, socket.gaierror):
         return TemporaryRefusal(

@@ -76,7 +76,8 @@ class _Handler:
         reply = await _play(self.box, server, "data")
         if reply is not None:
             return reply
-        self.box.mails.append(Mail(envelope.rcpt_tos, envelope.content, encrypted=session.ssl is not None))
+        encrypted = server.transport.get_extra_info("ssl_object") is not None
+        self.box.mails.append(Mail(envelope.rcpt_tos, envelope.content, encrypted=encrypted))
         return await _play(self.box, server, "end") or "250 2.0.0 stored"
 
 
@@ -106,6 +107,11 @@ class _Controller(Controller):
     def factory(self) -> SMTP:
         return _Server(self.handler, **self.SMTP_kwargs)
 
+    def _trigger_server(self) -> None:
+        self.port = self.server.sockets[0].getsockname()[1]  # asked for 0: any free one
+        super()._trigger_server()
+        self.handler.box.connections = 0
+
 
 @contextmanager
 def mail_server(
@@ -130,7 +136,8 @@ def mail_server(
 
     options: dict[str, Any] = {"data_size_limit": size_limit}
     if login is not None:
-        options |= {"auth_required": True, "authenticator": check, "auth_require_tls": tls == "starttls"}
+        starttls = tls == "starttls"  # aiosmtpd does not count implicit TLS as TLS
+        options |= {"auth_required": starttls, "authenticator": check, "auth_require_tls": starttls}
     if tls == "starttls":
         options |= {"tls_context": context, "require_starttls": True}
     controller = _Controller(
@@ -142,6 +149,6 @@ def mail_server(
     )
     controller.start()
     try:
-        yield box, controller.server.sockets[0].getsockname()[1]
+        yield box, controller.port
     finally:
         controller.stop()
