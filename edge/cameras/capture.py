@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import select
@@ -15,6 +14,7 @@ from edge.cameras import wire
 from edge.cameras.interface import CameraStatus
 from edge.cameras.link import ChildLink
 from edge.cameras.reasons import explain, is_refused
+from edge.cameras.source import Kind
 from edge.clock import SystemClock
 from edge.errors import CameraEnded, CameraError, CameraLost, SourceInvalid, SourceNotFound
 from edge.types import Frame
@@ -32,6 +32,7 @@ _REFUSED_DELAY_S = 60.0
 _GOOD_LIFE_S = 10.0
 # Between starting the child and the open time-out that it keeps itself.
 _START_GRACE_S = 5.0
+_CLOSE_S = 5.0
 
 
 @dataclass(slots=True)
@@ -105,6 +106,7 @@ class CaptureProcess:
         self._last_t_mono_s = float("-inf")
         self._last_fresh_s = self._clock.monotonic_s()
         self._child_pid: int | None = None
+        self._talkative = False
         self._wake_r, self._wake_w = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         self._thread = threading.Thread(target=self._supervise, name=f"capture-{name}", daemon=True)
         self._thread.start()
@@ -144,11 +146,16 @@ class CaptureProcess:
 
     def close(self) -> None:
         with self._news:
+            if self._closed:
+                return
             self._closed = True
+            self._pending = None
             self._news.notify_all()
-        with contextlib.suppress(OSError):
-            os.write(self._wake_w, b"x")
-        self._thread.join(5.0)
+        os.write(self._wake_w, b"x")
+        self._thread.join(_CLOSE_S)
+        if not self._thread.is_alive():
+            os.close(self._wake_w)
+            os.close(self._wake_r)
 
     # -- the reader's side, under the lock
 
@@ -189,10 +196,11 @@ class CaptureProcess:
     def _live_once(self) -> tuple[str, bool]:
         """Run one child until it is gone or hangs; (why, whether the camera refused the credentials)."""
         try:
-            link = ChildLink(self._order)
+            link = ChildLink(self._order, talkative=self._talkative)
         except OSError as error:
             return f"the capture process cannot be started: {error}", False
         self._child_pid = link.pid
+        seq_before = self._next_seq
         over: wire.OverMessage | None = None
         try:
             why, over = self._pump(link)
@@ -211,6 +219,9 @@ class CaptureProcess:
         if over is not None and over.reason == "lost" and words:
             where = self._source.place
             why = f"{where}: {words}" + (f"; {hint}" if hint else "")
+        # A refusal without words: have the next child tell more, until one has opened the source.
+        failed_to_open = over is not None and over.reason == "lost" and self._next_seq == seq_before
+        self._talkative = self._source.kind is Kind.HTTP and failed_to_open
         return why, is_refused(link.lines)
 
     def _pump(self, link: ChildLink) -> tuple[str, wire.OverMessage | None]:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from edge.cameras import wire
 from edge.cameras.freshness import BurstFilter, RateLimit, Timeline
-from edge.cameras.opencv import OpenCvReader, stream_options
+from edge.cameras.opencv import TALKATIVE, OpenCvReader, stream_options
 from edge.cameras.source import Kind, Source
 from edge.errors import CameraError, CameraLost, SourceInvalid, SourceNotFound
 
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 _PR_SET_PDEATHSIG = 1
 _LONGEST_PACED_WAIT_S = 1.0
 _DAMAGED_IN_A_ROW = 100
+# A file's frames wait for their parent, as a stream's cannot: above all the last one.
+_FILE_PATIENCE_S = 0.5
 
 
 class Offer:
@@ -38,9 +40,14 @@ class Offer:
         self._free: list[int] = []
         self._missed = 0
 
-    def put(self, reader: OpenCvReader, count: int, t_mono_s: float) -> bool:
-        """Decode the grabbed frame into a free slot and tell the parent; False: the frame is damaged."""
+    def put(self, reader: OpenCvReader, count: int, t_mono_s: float, *, patience_s: float = 0.0) -> bool:
+        """Decode the grabbed frame into a free slot and tell the parent; False: the frame is damaged.
+
+        Where no slot becomes free within ``patience_s``, the frame is missed.
+        """
         self.take_returns(0.0)
+        if self._pictures is not None and not self._free:
+            self.take_returns(patience_s)
         if self._pictures is not None and not self._free:
             self._missed += 1
             return True
@@ -130,7 +137,7 @@ def run_file(source: Source, order: wire.Order, offer: Offer) -> None:
                 offer.take_returns(wait_s)
             count += 1
             if limit.due(t_mono_s):
-                good += offer.put(reader, count, time.monotonic())
+                good += offer.put(reader, count, time.monotonic(), patience_s=_FILE_PATIENCE_S)
         reader.close()
         if good == before:
             raise SourceInvalid(f'video file "{source.label}" holds no readable picture')
@@ -158,6 +165,14 @@ def open_live(source: Source, order: wire.Order) -> OpenCvReader:
     raise AssertionError  # the loop returns or raises
 
 
+def hush() -> None:
+    """Send all further output nowhere."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.dup2(nowhere, 2)
+    os.close(nowhere)
+
+
 def main() -> None:
     """Take the order from the socket whose number is the only argument, and carry it out."""
     sock = socket.socket(fileno=int(sys.argv[1]))
@@ -171,7 +186,10 @@ def main() -> None:
     try:
         if source.kind is Kind.FILE:
             run_file(source, order, offer)
-        run_live(open_live(source, order), order, offer)
+        reader = open_live(source, order)
+        if os.environ.get("OPENCV_FFMPEG_LOGLEVEL") == TALKATIVE:
+            hush()  # it was to tell why opening fails; a live stream talks too much
+        run_live(reader, order, offer)
         offer.over("lost", f"{source.label} sends no further frame")
     except SourceNotFound as error:
         offer.over("not_found", error.message, error.hint)

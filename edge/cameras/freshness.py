@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 
-
 _USUAL_FPS = 25.0
 
 

@@ -15,23 +15,25 @@ from typing import TYPE_CHECKING
 
 import edge
 from edge.cameras import wire
+from edge.cameras.opencv import TALKATIVE, USUAL
 
 if TYPE_CHECKING:
     from edge.types import U8
 
 # The child runs from where this very package was loaded, whatever the current directory is.
 _PACKAGE_ROOT = Path(edge.__file__).resolve().parent.parent
-_KEPT_LINES = 50
+_KEPT_LINES = 100
 
 
 class ChildLink:
     """One life of a capture process. Create it in the thread that hears it: the kernel ends the child with that thread.
 
     :param order: what it shall read; its ``target`` never shows in a process list or an environment.
+    :param talkative: let FFmpeg tell all, because it keeps quiet about why HTTP was refused.
     :raises OSError: no process can be started.
     """
 
-    def __init__(self, order: wire.Order) -> None:
+    def __init__(self, order: wire.Order, *, talkative: bool = False) -> None:
         self._lock = threading.Lock()  # the reader returns slots while the supervisor closes the socket
         self._sock, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._lines: deque[str] = deque(maxlen=_KEPT_LINES)
@@ -40,7 +42,7 @@ class ChildLink:
         self._pictures: U8 | None = None
         env = {
             **os.environ,
-            "OPENCV_FFMPEG_LOGLEVEL": "16",
+            "OPENCV_FFMPEG_LOGLEVEL": TALKATIVE if talkative else USUAL,
             "OPENCV_LOG_LEVEL": "OFF",
             "OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT": str(max(1, round(order.read_timeout_s))),
         }

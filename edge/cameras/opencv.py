@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 # A hostile stream may claim any size; this is more than any camera here delivers (8K).
 MAX_PIXELS = 7680 * 4320
+# FFmpeg's log levels in OPENCV_FFMPEG_LOGLEVEL: nothing, warnings, all that it does.
+SILENT, USUAL, TALKATIVE = "-8", "24", "56"
 
 
 def stream_options(analyze_s: float) -> str:
@@ -41,7 +43,7 @@ def stream_options(analyze_s: float) -> str:
 
 def silence() -> None:
     """Keep OpenCV's and FFmpeg's own lines off stderr; errors are told by exceptions. An explicit setting wins."""
-    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", SILENT)
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 

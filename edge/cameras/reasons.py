@@ -10,19 +10,31 @@ if TYPE_CHECKING:
 
     from edge.cameras.source import Source
 
+# An HTTP status, where FFmpeg's lines have one; a port or a path may hold the same digits.
+_STATUS = r"(?:failed: |http_code=|HTTP error |returned |HTTP/1\.[01] |RTSP/1\.0 ){}\b"
+# Lines for debugging (FFmpeg's levels above 24, warning) repeat requests with passwords: only looked through, never shown.
+_CHATTER = re.compile(r"^\s*\[OPENCV:FFMPEG:(?:3[0-9]|4[0-9]|5[0-9])\]")
 _PREFIX = re.compile(r"^\s*(?:\[[^\]]*\]\s*)+")
 # (pattern, words, what to do): the first that matches any line wins, so the most telling come first.
 _KNOWN: tuple[tuple[re.Pattern[str], str, str], ...] = tuple(
     (re.compile(pattern, re.IGNORECASE), words, hint)
     for pattern, words, hint in (
         (
-            r"\b401\b",
+            _STATUS.format(401),
             "the camera refuses the user name or password (401)",
             "check the camera's user and password in the configuration",
         ),
-        (r"\b403\b", "the camera forbids this stream to this user (403)", "give the user the right to view the stream"),
-        (r"\b404\b", "the camera has no such stream (404)", "check the path of the URL against the camera's manual"),
-        (r"\b(?:453|503)\b", "the camera serves no further client", "close other viewers of this camera"),
+        (
+            _STATUS.format(403),
+            "the camera forbids this stream to this user (403)",
+            "give the user the right to view the stream",
+        ),
+        (
+            _STATUS.format(404),
+            "the camera has no such stream (404)",
+            "check the path of the URL against the camera's manual",
+        ),
+        (_STATUS.format("(?:453|503)"), "the camera serves no further client", "close other viewers of this camera"),
         (r"Connection refused", "nothing listens there", "check address and port; is the camera switched on?"),
         (
             r"(?:No route to host|Network is unreachable|Host is down)",
@@ -43,14 +55,16 @@ _KNOWN: tuple[tuple[re.Pattern[str], str, str], ...] = tuple(
 
 def explain(lines: Iterable[str], source: Source) -> tuple[str, str]:
     """Words and a hint for the most telling of ``lines``; both empty where none of them says anything known."""
+    lines = list(lines)
     seen = [_PREFIX.sub("", line) for line in lines]
     for pattern, words, hint in _KNOWN:
         if any(pattern.search(line) for line in seen):
             return words, hint
-    last = next((line.strip() for line in reversed(seen) if line.strip()), "")
+    shown = (_PREFIX.sub("", line).strip() for line in reversed(lines) if not _CHATTER.match(line))
+    last = next((line for line in shown if line), "")
     return source.scrub(last)[:200], ""
 
 
 def is_refused(lines: Iterable[str]) -> bool:
     """Whether the camera turned the credentials down: trying often locks accounts."""
-    return any(re.search(r"\b40[13]\b", line) for line in lines)
+    return any(re.search(_STATUS.format("40[13]"), line) for line in lines)

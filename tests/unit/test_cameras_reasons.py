@@ -44,6 +44,21 @@ def test_an_unknown_line_is_repeated_without_secrets() -> None:
     assert explain([], SOURCE) == ("", "")
 
 
+def test_talkative_lines_are_looked_through_and_never_shown() -> None:
+    lines = [
+        "[OPENCV:FFMPEG:48] Authorization: Basic Z3VhcmQ6aHVudGVyMjI=",
+        "[OPENCV:FFMPEG:56] http_code=401",
+        "[OPENCV:FFMPEG:56] header='Server: x'",
+    ]
+    assert "401" in explain(lines, SOURCE)[0]
+    assert explain(lines[:1] + lines[2:], SOURCE) == ("", "")
+
+
+def test_digits_elsewhere_are_no_status() -> None:
+    said, _ = explain(["[tcp @ 0x1] Connection to tcp://10.0.0.5:401 failed: Connection refused"], SOURCE)
+    assert "nothing listens" in said
+
+
 def test_refused_credentials_are_known_as_such() -> None:
     assert is_refused(["method DESCRIBE failed: 401 (Unauthorized)"])
     assert is_refused(["Server returned 403 Forbidden (access denied)"])
