@@ -14,6 +14,8 @@ import sqlite3
 import threading
 from typing import TYPE_CHECKING
 
+from edge.alerts.rescue import rescue
+from edge.alerts.schema import MAGIC, migrate
 from edge.errors import OutboxError, StateError
 
 if TYPE_CHECKING:
@@ -25,55 +27,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 DATABASE_NAME = "kiosk.db"
-_MAGIC = b"SQLite format 3\0"
-
-# Each entry moves the schema one version on. Only additions (CREATE TABLE, ADD COLUMN with a default): the version
-# before must be able to go on with the file after a rollback. Never edit an entry that was released.
-MIGRATIONS: tuple[str, ...] = (
-    """
-    CREATE TABLE outbox (
-        seq INTEGER PRIMARY KEY AUTOINCREMENT,  -- the order of arrival: the wall clock may jump, this does not
-        alert_id TEXT NOT NULL UNIQUE,
-        severity INTEGER NOT NULL,
-        payload TEXT NOT NULL,
-        size_bytes INTEGER NOT NULL,
-        sha256 TEXT NOT NULL,
-        state TEXT NOT NULL DEFAULT 'waiting',  -- waiting, held, delivered, corrupt
-        attempts INTEGER NOT NULL DEFAULT 0,
-        boot_id TEXT NOT NULL,                  -- next_mono_s belongs to this boot
-        next_mono_s REAL NOT NULL,
-        next_utc TEXT NOT NULL,
-        delay_s REAL NOT NULL DEFAULT 0,
-        last_error TEXT NOT NULL DEFAULT '',
-        channel_wide INTEGER NOT NULL DEFAULT 0,
-        stored_utc TEXT NOT NULL,
-        stored_synced INTEGER NOT NULL,         -- whether that time can be trusted
-        stored_boot_id TEXT NOT NULL,
-        stored_mono_s REAL NOT NULL,
-        delivered_utc TEXT
-    );
-    CREATE INDEX outbox_state ON outbox (state, seq, size_bytes);
-    CREATE INDEX outbox_urgent ON outbox (state, severity, seq);
-    CREATE TABLE recipients (
-        alert_id TEXT NOT NULL,
-        recipient TEXT NOT NULL,
-        PRIMARY KEY (alert_id, recipient)
-    ) WITHOUT ROWID;
-    CREATE TABLE counters (
-        name TEXT PRIMARY KEY,
-        value INTEGER NOT NULL DEFAULT 0,
-        note TEXT NOT NULL DEFAULT ''
-    ) WITHOUT ROWID;
-    CREATE TABLE incidents (
-        seq INTEGER PRIMARY KEY AUTOINCREMENT,
-        incident_id TEXT NOT NULL UNIQUE,
-        closed INTEGER NOT NULL DEFAULT 0,
-        payload TEXT NOT NULL,
-        boot_id TEXT NOT NULL
-    );
-    CREATE INDEX incidents_closed ON incidents (closed, seq);
-    """,
-)
+_FAILING = "The disk is read-only or failing: check `dmesg`, remount or replace the card."
 
 
 class Database:
@@ -85,12 +39,19 @@ class Database:
         self._busy_timeout_s = busy_timeout_s
         self._lock = threading.RLock()
         self._moved_aside: list[Path] = []
-        self._connection = self._open_or_replace()
+        self._rescued = 0
+        self._closed = False
+        self._connection: sqlite3.Connection | None = self._open_or_replace()
 
     @property
     def moved_aside(self) -> tuple[Path, ...]:
         """Corrupt databases that were set aside since this one was opened, for health."""
         return tuple(self._moved_aside)
+
+    @property
+    def rescued(self) -> int:
+        """Alerts that were carried over from those, for health."""
+        return self._rescued
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
@@ -99,14 +60,15 @@ class Database:
         :raises OutboxError: the disk is full, read-only or broken, or another process holds the file too long.
         """
         with self._lock:
+            connection = self._ready()
             try:
-                self._connection.execute("BEGIN IMMEDIATE")
+                connection.execute("BEGIN IMMEDIATE")
                 try:
-                    yield self._connection
-                    self._connection.execute("COMMIT")
+                    yield connection
+                    connection.execute("COMMIT")
                 except BaseException:
                     with contextlib.suppress(sqlite3.Error):
-                        self._connection.execute("ROLLBACK")
+                        connection.execute("ROLLBACK")
                     raise
             except sqlite3.Error as error:
                 raise self._explain(error) from error
@@ -118,23 +80,40 @@ class Database:
         :raises OutboxError: the file cannot be read.
         """
         with self._lock:
+            connection = self._ready()
             try:
-                yield self._connection
+                yield connection
             except sqlite3.Error as error:
                 raise self._explain(error) from error
 
     def close(self) -> None:
         """Fold the write-ahead log in and close; may be called twice."""
         with self._lock, contextlib.suppress(sqlite3.Error):
-            self._connection.close()
+            self._closed = True
+            if self._connection is not None:
+                self._connection.close()
+
+    def _ready(self) -> sqlite3.Connection:
+        if self._closed:
+            raise OutboxError(f"{self.path} is closed", hint="The service is stopping.")
+        if self._connection is None:  # a damaged one could not be replaced; perhaps now
+            try:
+                self._connection = self._open_or_replace()
+            except StateError as error:
+                raise OutboxError(error.message, hint=error.hint) from error
+        return self._connection
 
     def _explain(self, error: sqlite3.Error) -> OutboxError:
         """The error in words. A file that turns out to be corrupt is replaced first, so that the next try succeeds."""
         if _is_corruption(error):
-            with contextlib.suppress(sqlite3.Error):
-                self._connection.close()
-            self._set_aside(error)
-            self._connection = self._open()
+            if self._connection is not None:
+                with contextlib.suppress(sqlite3.Error):
+                    self._connection.close()
+            self._connection = None
+            try:
+                self._connection = self._replace(error)
+            except (StateError, sqlite3.Error, OSError) as failure:
+                return OutboxError(f"{self.path} is damaged ({error}) and cannot be replaced: {failure}", hint=_FAILING)
             return OutboxError(
                 f"{self.path} was damaged ({error}) and has been set aside as {self._moved_aside[-1].name}",
                 hint="A new database was started; the same step succeeds when tried again. Check the SD card.",
@@ -142,8 +121,8 @@ class Database:
         text = str(error).lower()
         if "full" in text:
             hint = "The disk is full: free space; pictures give way by themselves."
-        elif "readonly" in text or "read-only" in text or "unable to open" in text or "disk i/o" in text:
-            hint = "The disk is read-only or failing: check `dmesg`, remount or replace the card."
+        elif "readonly" in text or "unable to open" in text or "disk i/o" in text:
+            hint = _FAILING
         elif "locked" in text:
             hint = "Another process holds the database; end it or try again."
         else:
@@ -151,24 +130,37 @@ class Database:
         return OutboxError(f"{self.path}: {error}", hint=hint)
 
     def _open_or_replace(self) -> sqlite3.Connection:
+        """:raises StateError: neither is possible."""
         try:
-            return self._open()
-        except OSError as error:
+            try:
+                return self._open()
+            except sqlite3.Error as error:
+                if not _is_corruption(error):
+                    raise
+                return self._replace(error)
+        except (sqlite3.Error, OSError) as error:
             raise StateError(
-                f"cannot read the database {self.path}: {error.strerror}",
-                hint=f"It must be readable and writable for user {_user()}.",
+                f"cannot open the database {self.path}: {error}",
+                hint=f"It must be readable and writable for user {_user()}, on a disk with free space.",
             ) from error
-        except sqlite3.Error as error:
-            if not _is_corruption(error):
-                raise StateError(
-                    f"cannot open the database {self.path}: {error}",
-                    hint=f"It must be readable and writable for user {_user()}, on a disk with free space.",
-                ) from error
-            self._set_aside(error)
-        try:
-            return self._open()
-        except sqlite3.Error as error:
-            raise StateError(f"cannot start a new database {self.path}: {error}", hint="Check the disk.") from error
+
+    def _replace(self, error: sqlite3.Error) -> sqlite3.Connection:
+        """Set the damaged file aside, start a new one, and carry over what can be read.
+
+        :raises StateError: it cannot be set aside.
+        :raises sqlite3.Error: the new one cannot be made.
+        :raises OSError: see there.
+        """
+        aside = self._set_aside(error)
+        connection = self._open()
+        rescued = rescue(aside, connection)
+        self._rescued += rescued
+        log.error(
+            f"the database was damaged ({error}); set aside as {aside.name}, a new one was started, "
+            f"{rescued} waiting alerts were carried over",
+            extra={"kg": {"event": "database_set_aside", "file": aside.name, "error": str(error), "rescued": rescued}},
+        )
+        return connection
 
     def _open(self) -> sqlite3.Connection:
         """Open, check and migrate.
@@ -179,7 +171,7 @@ class Database:
         # Before SQLite itself: it would throw away the log of a file that it does not recognise.
         if self.path.exists() and self.path.stat().st_size > 0:
             with self.path.open("rb") as file:
-                if file.read(len(_MAGIC)) != _MAGIC:
+                if file.read(len(MAGIC)) != MAGIC:
                     raise sqlite3.DatabaseError("file is not a database")
         connection = sqlite3.connect(
             self.path, timeout=self._busy_timeout_s, isolation_level=None, check_same_thread=False
@@ -189,7 +181,7 @@ class Database:
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute("PRAGMA wal_autocheckpoint = 256")  # about 1 MiB: a small log, rewritten in place
             _check(connection)
-            self._migrate(connection)
+            migrate(connection)
             # The names of kiosk.db and its log must be on disk too, before anything in them is called stored.
             sync_folder(self.path.parent)
         except BaseException:
@@ -197,22 +189,7 @@ class Database:
             raise
         return connection
 
-    @staticmethod
-    def _migrate(connection: sqlite3.Connection) -> None:
-        """A file of a newer version is left as it is: versions only add."""
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            version = int(connection.execute("PRAGMA user_version").fetchone()[0])
-            for number, script in enumerate(MIGRATIONS[version:], start=version + 1):
-                for statement in _statements(script):
-                    connection.execute(statement)
-                connection.execute(f"PRAGMA user_version = {number}")
-            connection.execute("COMMIT")
-        except BaseException:
-            connection.execute("ROLLBACK")
-            raise
-
-    def _set_aside(self, error: sqlite3.Error) -> None:
+    def _set_aside(self, error: sqlite3.Error) -> Path:
         stamp = self._clock.utc_now().strftime("%Y%m%dT%H%M%SZ")
         target = self.path.with_name(f"{self.path.name}.corrupt-{stamp}")
         number = 1
@@ -232,10 +209,7 @@ class Database:
                 hint=f"Move it away by hand; the folder must be writable for user {_user()}.",
             ) from failure
         self._moved_aside.append(target)
-        log.error(
-            f"the database was damaged ({error}); set aside as {target.name}, a new one was started",
-            extra={"kg": {"event": "database_set_aside", "file": target.name, "error": str(error)}},
-        )
+        return target
 
 
 def open_database(state_dir: Path, *, clock: Clock, busy_timeout_s: float = 5.0) -> Database:
@@ -274,23 +248,13 @@ def sync_folder(folder: Path) -> None:
 def _check(connection: sqlite3.Connection) -> None:
     verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
     if verdict != "ok":
-        raise sqlite3.DatabaseError(f"malformed: {verdict}")
+        raise sqlite3.DatabaseError(f"malformed: {' '.join(verdict.split())}")
 
 
 def _is_corruption(error: sqlite3.Error) -> bool:
     # Error codes came with Python 3.11; the words are SQLite's own and stable.
     text = str(error).lower()
     return "malformed" in text or "not a database" in text
-
-
-def _statements(script: str) -> Iterator[str]:
-    """executescript() would commit on its own; a migration must be all or nothing."""
-    part = ""
-    for line in script.splitlines(keepends=True):
-        part += line
-        if sqlite3.complete_statement(part):
-            yield part
-            part = ""
 
 
 def _user() -> str:

@@ -1,0 +1,87 @@
+"""The tables of kiosk.db, and how a file of an earlier version gets to have them."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MAGIC = b"SQLite format 3\0"  # the first bytes of every SQLite file
+
+# Each entry moves the schema one version on. Only additions (CREATE TABLE, ADD COLUMN with a default): the version
+# before must be able to go on with the file after a rollback. Never edit an entry that was released.
+MIGRATIONS: tuple[str, ...] = (
+    """
+    CREATE TABLE outbox (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT,  -- the order of arrival: the wall clock may jump, this does not
+        alert_id TEXT NOT NULL UNIQUE,
+        severity INTEGER NOT NULL,
+        payload TEXT NOT NULL,
+        size_bytes INTEGER NOT NULL,
+        sha256 TEXT NOT NULL,
+        state TEXT NOT NULL DEFAULT 'waiting',  -- waiting, held, delivered, corrupt
+        attempts INTEGER NOT NULL DEFAULT 0,
+        boot_id TEXT NOT NULL,                  -- next_mono_s belongs to this boot
+        next_mono_s REAL NOT NULL,
+        next_utc TEXT NOT NULL,
+        delay_s REAL NOT NULL DEFAULT 0,
+        last_error TEXT NOT NULL DEFAULT '',
+        channel_wide INTEGER NOT NULL DEFAULT 0,
+        stored_utc TEXT NOT NULL,
+        stored_synced INTEGER NOT NULL,         -- whether that time can be trusted
+        stored_boot_id TEXT NOT NULL,
+        stored_mono_s REAL NOT NULL,
+        delivered_utc TEXT
+    );
+    CREATE INDEX outbox_state ON outbox (state, seq, size_bytes);
+    CREATE INDEX outbox_urgent ON outbox (state, severity, seq);
+    CREATE TABLE recipients (
+        alert_id TEXT NOT NULL,
+        recipient TEXT NOT NULL,
+        PRIMARY KEY (alert_id, recipient)
+    ) WITHOUT ROWID;
+    CREATE TABLE counters (
+        name TEXT PRIMARY KEY,
+        value INTEGER NOT NULL DEFAULT 0,
+        note TEXT NOT NULL DEFAULT ''
+    ) WITHOUT ROWID;
+    CREATE TABLE incidents (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT,
+        incident_id TEXT NOT NULL UNIQUE,
+        closed INTEGER NOT NULL DEFAULT 0,
+        payload TEXT NOT NULL,
+        boot_id TEXT NOT NULL
+    );
+    CREATE INDEX incidents_closed ON incidents (closed, seq);
+    """,
+)
+
+
+def migrate(connection: sqlite3.Connection) -> None:
+    """Bring the tables up to this version; a file of a newer one is left as it is: versions only add.
+
+    :raises sqlite3.Error: as SQLite says it; nothing is changed then.
+    """
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+        for number, script in enumerate(MIGRATIONS[version:], start=version + 1):
+            for statement in _statements(script):
+                connection.execute(statement)
+            connection.execute(f"PRAGMA user_version = {number}")
+        connection.execute("COMMIT")
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+
+
+def _statements(script: str) -> Iterator[str]:
+    """executescript() would commit on its own; a migration must be all or nothing."""
+    part = ""
+    for line in script.splitlines(keepends=True):
+        part += line
+        if sqlite3.complete_statement(part):
+            yield part
+            part = ""
