@@ -151,8 +151,9 @@ def main() -> int:
     except OSError as error:
         console.print(f"cannot use the output folder: {error}", soft_wrap=True, markup=False)
         return EX_CANTCREAT
-    # A polite end from outside is an end like Ctrl-C: the appliance is stopped in order.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # An end from outside, or a closed terminal, is an end like Ctrl-C: the appliance is stopped in order.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
     try:
         return demonstrate(console, place, keep=args.keep)
     except KeyboardInterrupt:
