@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import io
 import json
 import queue
 import signal
@@ -38,6 +39,7 @@ EX_CANTCREAT = 73
 EX_INTERRUPTED = 130
 
 HEALTH_PORT = 8787
+PLAIN_WIDTH = 120
 GRACE_S = 45.0  # for starting and stopping, on a busy machine
 
 
@@ -141,7 +143,10 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=Path("demo-output"), metavar="DIR", help="where the results go")
     parser.add_argument("--keep", action="store_true", help="keep serving afterwards, until Ctrl-C")
     args = parser.parse_args()
-    console = Console()
+    # Whatever the terminal's character set, a sign it lacks is no reason to stop; a file or a pipe has no width.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
+    console = Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH)
     if not COMMAND.exists():
         console.print(f"{COMMAND} does not exist: run this with the Python that kiosk-guard is installed in")
         return EX_UNAVAILABLE

@@ -41,11 +41,12 @@ class Screen:
         self._began_s = time.monotonic()
         self._status_due_s = _PLAIN_STATUS_EVERY_S
         self._live: Live | None = None
+        self._full_screen = console.is_terminal and not console.is_dumb_terminal
 
     def __enter__(self) -> Screen:  # noqa: PYI034 - Self is newer than Python 3.10
         self._began_s, self._status_due_s = time.monotonic(), _PLAIN_STATUS_EVERY_S
         self._events.clear()
-        if self._console.is_terminal:
+        if self._full_screen:
             self._live = Live(self.picture(), console=self._console, refresh_per_second=8)
             self._live.start()
         return self
@@ -68,7 +69,7 @@ class Screen:
         """Show the state as it is now; plain output gets a line of it every few seconds."""
         if self._live:
             self._live.update(self.picture())
-        elif not self._console.is_terminal and self._elapsed_s >= self._status_due_s:
+        elif not self._full_screen and self._elapsed_s >= self._status_due_s:
             self._status_due_s = self._elapsed_s + _PLAIN_STATUS_EVERY_S
             self._console.print(
                 f"{self._elapsed_s:6.1f} s  status     {self._status()}", soft_wrap=True, highlight=False
