@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edge.types import F64
-from export.scenes.pose import ACTIONS, PLANTED, WHILE_WALKING, blended, merged, turn, walk, X, Z
+from export.scenes.pose import ACTIONS, PLANTED, WHILE_WALKING, X, Z, blended, merged, turn, walk
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from edge.types import F64
     from export.scenes.body import Body, Posed
     from export.scenes.pose import Pose
 
@@ -60,7 +60,7 @@ class Actor:
         self.person_id, self.name, self.body = person_id, name, body
         self.wears, self.holds = tuple(wears), holds
         self.from_s, self.to_s = steps[0].t_s, steps[-1].t_s
-        t = np.arange(int(round(duration_s * RATE_HZ)) + 1) / RATE_HZ
+        t = np.arange(round(duration_s * RATE_HZ) + 1) / RATE_HZ
         times = [s.t_s for s in steps]
         self.x = smoothed(np.interp(t, times, [s.x for s in steps]), 22)
         self.y = smoothed(np.interp(t, times, [s.y for s in steps]), 22)
@@ -69,7 +69,10 @@ class Actor:
         current = np.clip(np.searchsorted(times, t, side="right") - 1, 0, len(steps) - 1)
         going = self.speed_m_s > 0.15
         said = [steps[i].action for i in current]
-        self.action = ["walk" if g and a in ("stand", *(set(ACTIONS) - WHILE_WALKING)) else a for g, a in zip(going, said, strict=True)]
+        self.action = [
+            "walk" if g and a in ("stand", *(set(ACTIONS) - WHILE_WALKING)) else a
+            for g, a in zip(going, said, strict=True)
+        ]
         self.walking = going
         heading = np.full(len(t), np.nan)
         for i, now in enumerate(current):

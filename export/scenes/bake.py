@@ -40,7 +40,7 @@ def main() -> None:
         "names": np.array(list(BODIES)),
     }
     for name, wanted in BODIES.items():
-        shape = {label: 0.5 for label in model.phenotype_labels} | wanted
+        shape = dict.fromkeys(model.phenotype_labels, 0.5) | wanted
         with torch.no_grad():
             body = model(pose_parameters=still, phenotype_kwargs=shape)
         out[f"{name}_vertices"] = np.round(body["rest_vertices"][0].numpy() / STEP_M).astype(np.int16)

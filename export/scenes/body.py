@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from edge.types import F32, F64, I64
 from export.scenes.bake import STEP_M
 from export.scenes.mesh import COLOUR, MATERIAL, NORMAL, POSITION, REST, Colour, Material
 from export.scenes.pose import Limbs, Z, turn
 
 if TYPE_CHECKING:
+    from edge.types import F32, F64, I64
     from export.scenes.pose import Pose
 
 
@@ -54,15 +54,15 @@ class _Topology:
     def normals(self, position: F32) -> F32:
         """Vertex normals (V, 3), weighted by area."""
         a, b, c = (position[self.faces[:, k]] for k in range(3))
-        face = np.cross(b - a, c - a)
+        face: F32 = np.cross(b - a, c - a).astype(np.float32)
         total = np.add.reduceat(face[self.corner_order], self.corner_start, axis=0)
         out: F32 = (total / (np.linalg.norm(total, axis=1, keepdims=True) + 1e-12)).astype(np.float32)
         return out
 
     def neighbours(self, values: F32) -> F32:
         """For each vertex the mean of its neighbours' values (V, C)."""
-        out: F32 = np.add.reduceat(values[self.edge_from], self.edge_start, axis=0) / self.degree
-        return out
+        total = np.add.reduceat(values[self.edge_from], self.edge_start, axis=0)
+        return np.asarray(total / self.degree, np.float32)
 
 
 @lru_cache(maxsize=1)
@@ -92,6 +92,24 @@ def _asset() -> tuple[_Topology, dict[str, tuple[F64, F64]]]:
         edge_from=pairs[:, 1], edge_start=edge_start, degree=degree[:, None].astype(np.float32),
     )  # fmt: skip
     return shared, shapes
+
+
+@lru_cache(maxsize=8)
+def _softened(shape: str) -> F32:
+    """Skin weights spread over the mesh round the shoulders and hips, where few bones would fold it sharply."""
+    mesh, shapes = _asset()
+    vertices, joints = shapes[shape]
+    tall = float(vertices[:, 2].max() - vertices[:, 2].min())
+    near = np.zeros(len(vertices))
+    for name, reach in (("upperarm01", 0.063), ("shoulder01", 0.051), ("upperleg01", 0.057)):
+        for side in "LR":
+            far = np.linalg.norm(vertices - joints[mesh.labels.index(f"{name}.{side}")], axis=1)
+            near = np.maximum(near, np.clip(1.5 - far / (reach * tall), 0, 1))
+    spread: F32 = mesh.weights
+    for _ in range(14):
+        mean = mesh.neighbours(spread)
+        spread = np.asarray(spread + 0.6 * near[:, None] * (mean - spread), np.float32)
+    return np.asarray(spread / spread.sum(1, keepdims=True), np.float32)
 
 
 def body_names() -> tuple[str, ...]:
@@ -140,7 +158,7 @@ class Body:
         self._joints = (joints - [0, 0, low]) * scale
         self._index = {label: i for i, label in enumerate(self.mesh.labels)}
         self.limbs = Limbs({label: self._joints[i] for i, label in enumerate(self.mesh.labels)})
-        self._weights = self._softened()
+        self._weights = _softened(shape)
         dress = _Dresser(self.mesh, self._rest, {k: self._joints[i] for k, i in self._index.items()}, clothes, height_m)
         lift = dress.lift()
         self._cloth = dress.soft[:, None]
@@ -169,32 +187,19 @@ class Body:
         wide = float(np.abs(rest[on & (high > 0.5), 0]).max())
         centre = np.array([0.0, (front + back) / 2, joint[2] + 0.50 * (crown - joint[2])])
         radius = float(max(wide, (back - front) / 2, 0.52 * (crown - joint[2])))
-        eyes = (high > 0.36) & (high < 0.56) & (y < 0.45)
+        balls = self._weights[:, [self._index["eye.L"], self._index["eye.R"]]].sum(1) > 0.5
+        eye = float(high[balls].mean())
+        slit = (np.abs(high - eye) < 0.085) & (y < 0.5)
         parts = {
-            "balaclava": (on & (high > -0.55) & ~eyes, 0.009),
-            "mask": (on & (high > -0.12) & (high < 0.36) & (y < 0.55), 0.008),
-            "scarf": (on & (high > -0.7) & (high < 0.36), 0.018),
+            "balaclava": (on & (high > -0.55) & ~slit, 0.009),
+            "mask": (on & (high > -0.45) & (high < eye - 0.08) & (y < 0.62), 0.008),
+            "scarf": (on & (high > -0.7) & (high < eye - 0.08), 0.018),
         }
         covers = {}
         for name, (where, off) in parts.items():
             faces = self.mesh.faces[where[self.mesh.faces].all(1)]
             covers[name] = (faces, np.full(len(rest), off, np.float32))
         return Head(centre, joint, radius, covers)
-
-    def _softened(self) -> F32:
-        """Skin weights spread over the mesh round the shoulders and hips, where few bones would fold it sharply."""
-        weights = self.mesh.weights
-        near = np.zeros(len(weights), np.float32)
-        for name, reach in (("upperarm01", 0.11), ("shoulder01", 0.09), ("upperleg01", 0.10)):
-            for side in "LR":
-                far = np.linalg.norm(self._rest - self._joints[self._index[f"{name}.{side}"]], axis=1)
-                near = np.maximum(near, np.clip(1.5 - far / (reach * self.height_m / 1.75), 0, 1).astype(np.float32))
-        touched = near > 0
-        spread = weights
-        for _ in range(14):
-            mean = self.mesh.neighbours(spread)
-            spread = np.where(touched[:, None], spread + 0.6 * near[:, None] * (mean - spread), spread)
-        return (spread / spread.sum(1, keepdims=True)).astype(np.float32)
 
     def pose(self, pose: Pose, *, place: tuple[float, float], heading_deg: float, plant: float = 0.0) -> Posed:
         """Put the body on the floor at ``place`` (x, y in metres), facing ``heading_deg`` (0: along x, 90: along y).
@@ -221,7 +226,9 @@ class Body:
             skin = skin + self._cloth * 0.6 * (self.mesh.neighbours(skin) - skin)
         shift = np.array([0.0, 0.0, -float(skin[:, 2].min())])
         if plant > 0:
-            feet = [world[self._index[f"foot.{s}"]] @ np.append(self._joints[self._index[f"foot.{s}"]], 1) for s in "LR"]
+            feet = [
+                world[self._index[f"foot.{s}"]] @ np.append(self._joints[self._index[f"foot.{s}"]], 1) for s in "LR"
+            ]
             rest = [self._joints[self._index[f"foot.{s}"]] for s in "LR"]
             shift[:2] -= plant * (np.mean(feet, 0) - np.mean(rest, 0))[:2]
         about = turn(Z, heading_deg + 90)
@@ -235,7 +242,7 @@ class Body:
 
     def drawn(self, posed: Posed) -> F32:
         """All vertices (V, 14) of the posed body."""
-        out = self.vertices.copy()
+        out: F32 = self.vertices.copy()
         out[:, POSITION], out[:, NORMAL] = posed.position, posed.normal
         return out
 
@@ -299,7 +306,9 @@ class _Dresser:
         out: F32 = self._mesh.weights[:, columns].sum(1)
         return out
 
-    def _put(self, where: npt.NDArray[np.bool_], colour: Colour, material: Material, off_m: float | F64, soft: float) -> None:
+    def _put(
+        self, where: npt.NDArray[np.bool_], colour: Colour, material: Material, off_m: float | F64, soft: float
+    ) -> None:
         self.colour[where], self.material[where], self.soft[where] = colour, material, soft
         self._off[where] = off_m
 
@@ -349,6 +358,7 @@ class _Dresser:
         if wear.hood:
             hood = (self._part == 0) & ((y > -0.045) | (high > 0.84))
             self._put(hood, wear.top, Material.CLOTH, 0.026, 0.8)
+            self._off[hood & ear] = 0.0
         self.colour[self._share("eye") > 0.5] = (0.12, 0.10, 0.09)
 
     def lift(self) -> F32:

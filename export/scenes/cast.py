@@ -9,10 +9,10 @@ import numpy as np
 from export.scenes.actor import Actor, Step
 from export.scenes.body import Body, Clothes, body_names
 from export.scenes.errors import ScenarioError
-from export.scenes.mesh import Colour
 from export.scenes.props import HELD
 
 if TYPE_CHECKING:
+    from export.scenes.mesh import Colour
     from export.scenes.rooms import Room
     from export.scenes.scenario import ActorTable, ClothesTable, Scenario
 
@@ -23,8 +23,21 @@ _TOPS: tuple[Colour, ...] = (
     (0.16, 0.22, 0.36), (0.50, 0.12, 0.11), (0.13, 0.17, 0.13), (0.05, 0.05, 0.06), (0.62, 0.60, 0.55), (0.34, 0.34, 0.36),
     (0.55, 0.42, 0.14), (0.12, 0.32, 0.34), (0.36, 0.16, 0.32), (0.40, 0.28, 0.18), (0.70, 0.66, 0.66), (0.20, 0.38, 0.60),
 )  # fmt: skip
-_BOTTOMS: tuple[Colour, ...] = ((0.12, 0.12, 0.14), (0.17, 0.21, 0.30), (0.05, 0.05, 0.055), (0.30, 0.27, 0.22), (0.20, 0.17, 0.14), (0.10, 0.12, 0.20))
-_HAIR: tuple[Colour, ...] = ((0.03, 0.025, 0.02), (0.06, 0.045, 0.035), (0.16, 0.09, 0.05), (0.40, 0.28, 0.14), (0.42, 0.41, 0.40))
+_BOTTOMS: tuple[Colour, ...] = (
+    (0.12, 0.12, 0.14),
+    (0.17, 0.21, 0.30),
+    (0.05, 0.05, 0.055),
+    (0.30, 0.27, 0.22),
+    (0.20, 0.17, 0.14),
+    (0.10, 0.12, 0.20),
+)
+_HAIR: tuple[Colour, ...] = (
+    (0.03, 0.025, 0.02),
+    (0.06, 0.045, 0.035),
+    (0.16, 0.09, 0.05),
+    (0.26, 0.17, 0.08),
+    (0.42, 0.41, 0.40),
+)
 _TALL_M = {
     "man": (1.70, 1.86), "man_heavy": (1.68, 1.82), "man_old": (1.64, 1.76), "woman": (1.58, 1.72), "woman_heavy": (1.58, 1.70),
     "woman_old": (1.54, 1.64), "youth": (1.56, 1.72),
@@ -77,7 +90,13 @@ def actor_of(table: ActorTable, *, person_id: int, room: Room, seconds: float, r
         do = HELD[table.holds].action if table.holds and step.do == "stand" else step.do
         steps.append(Step(step.t, x + step.dx, y + step.dy, heading, do))
     return Actor(
-        person_id=person_id, name=table.name, body=body, steps=steps, duration_s=seconds, wears=table.wears, holds=table.holds
+        person_id=person_id,
+        name=table.name,
+        body=body,
+        steps=steps,
+        duration_s=seconds,
+        wears=table.wears,
+        holds=table.holds,
     )
 
 
@@ -85,5 +104,6 @@ def cast(scenario: Scenario, room: Room) -> list[Actor]:
     """All actors of a scenario, numbered from 1."""
     rng = np.random.default_rng(scenario.seed)
     return [
-        actor_of(table, person_id=i, room=room, seconds=scenario.seconds, rng=rng) for i, table in enumerate(scenario.actor, 1)
+        actor_of(table, person_id=i, room=room, seconds=scenario.seconds, rng=rng)
+        for i, table in enumerate(scenario.actor, 1)
     ]

@@ -39,7 +39,9 @@ class Rendered:
     incidents: int
 
 
-def render(scenario: Scenario, folder: Path, renderer: Renderer, *, on_frame: Callable[[int], None] | None = None) -> Rendered:
+def render(
+    scenario: Scenario, folder: Path, renderer: Renderer, *, on_frame: Callable[[int], None] | None = None
+) -> Rendered:
     """Write NAME.mp4, NAME.truth.json, NAME.mot.txt and NAME.sheet.jpg into a folder.
 
     :raises SceneError: ffmpeg is missing or fails.
@@ -50,7 +52,9 @@ def render(scenario: Scenario, folder: Path, renderer: Renderer, *, on_frame: Ca
     kept: list[tuple[int, U8]] = []
     start = time.perf_counter()
     path = folder / f"{scenario.name}.mp4"
-    with Encoder(path, width=player.view.width, height=player.view.height, fps=scenario.fps, crf=scenario.sensor.crf) as out:
+    with Encoder(
+        path, width=player.view.width, height=player.view.height, fps=scenario.fps, crf=scenario.sensor.crf
+    ) as out:
         for i, picture in enumerate(player.play()):
             out.add(picture)
             if i in keep:
@@ -61,8 +65,14 @@ def render(scenario: Scenario, folder: Path, renderer: Renderer, *, on_frame: Ca
     tail = player.tail()
     truth.write(folder / f"{scenario.name}.truth.json", player.head(), player.frames, tail)
     (folder / f"{scenario.name}.mot.txt").write_text(mot(player.frames), "ascii")
-    cv2.imwrite(str(folder / f"{scenario.name}.sheet.jpg"), sheet(kept, player.frames, scenario.fps), [cv2.IMWRITE_JPEG_QUALITY, 80])
-    return Rendered(scenario.name, player.count, path.stat().st_size, spent / max(1, player.count), len(tail["expected"]))
+    cv2.imwrite(
+        str(folder / f"{scenario.name}.sheet.jpg"),
+        sheet(kept, player.frames, scenario.fps),
+        [cv2.IMWRITE_JPEG_QUALITY, 80],
+    )
+    return Rendered(
+        scenario.name, player.count, path.stat().st_size, spent / max(1, player.count), len(tail["expected"])
+    )
 
 
 class Encoder:
@@ -84,7 +94,7 @@ class Encoder:
             stdin=subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip
 
-    def __enter__(self) -> Encoder:
+    def __enter__(self) -> Encoder:  # noqa: PYI034 - Self is newer than Python 3.10
         return self
 
     def add(self, picture: U8) -> None:
@@ -92,8 +102,8 @@ class Encoder:
             raise SceneError(f"{self._path}: the encoder has no input")
         self._process.stdin.write(picture.tobytes())
 
-    def __exit__(self, *_: object) -> None:
-        _, said = self._process.communicate()
+    def __exit__(self, *exc: object) -> None:
+        said = self._process.communicate()[1]
         if self._process.returncode:
             raise SceneError(f"{self._path}: ffmpeg failed: {said.decode(errors='replace').strip()}")
 
@@ -139,5 +149,8 @@ def read_truth(path: Path) -> dict[str, object]:
     """
     table: dict[str, object] = json.loads(path.read_text("utf-8"))
     if table.get("schema") != truth.SCHEMA or table.get("version") != truth.VERSION:
-        raise SceneError(f"{path}: schema {table.get('schema')!r}, version {table.get('version')!r}", hint=f"Known here: {truth.SCHEMA!r}, version {truth.VERSION}.")
+        raise SceneError(
+            f"{path}: schema {table.get('schema')!r}, version {table.get('version')!r}",
+            hint=f"Known here: {truth.SCHEMA!r}, version {truth.VERSION}.",
+        )
     return table

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edge.types import F32, F64
 from export.scenes.mesh import Colour, Material, box, moved, soup, tagged, tube
 from export.scenes.pose import Z, turn
+
+if TYPE_CHECKING:
+    from edge.types import F32, F64
 
 _DARK: Colour = (0.05, 0.05, 0.06)
 _STEEL: Colour = (0.45, 0.46, 0.48)
@@ -96,14 +99,18 @@ def plant() -> F32:
         base = np.array([0, 0, 0.32])
         position = np.stack([base, mid - side, mid + side, mid - side, tip, mid + side])
         normal = np.repeat(np.cross(side, tip - base)[None], 6, 0)
-        parts.append(soup(position, normal / np.linalg.norm(normal[0]), (0.10, 0.22 + 0.01 * (k % 4), 0.08), Material.PLAIN))
+        parts.append(
+            soup(position, normal / np.linalg.norm(normal[0]), (0.10, 0.22 + 0.01 * (k % 4), 0.08), Material.PLAIN)
+        )
     return np.concatenate(parts)
 
 
 def barrier(length: float) -> F32:
     """Two posts with a belt, along x."""
     parts = [tube([(x, 0, 0.03), (x, 0, 0.95)], [0.025, 0.025], _STEEL) for x in (0.0, length)]
-    parts += [tube([(x, 0, 0), (x, 0, 0.03)], [0.16, 0.16], (0.2, 0.2, 0.22), Material.PLAIN, 18) for x in (0.0, length)]
+    parts += [
+        tube([(x, 0, 0), (x, 0, 0.03)], [0.16, 0.16], (0.2, 0.2, 0.22), Material.PLAIN, 18) for x in (0.0, length)
+    ]
     return np.concatenate([*parts, box((0, -0.004, 0.86), (length, 0.004, 0.92), (0.10, 0.16, 0.40))])
 
 
@@ -157,8 +164,13 @@ class SlidingDoor:
         return tagged(at(np.concatenate(parts), *self.middle, self.along_deg), 0)
 
 
-def wall_with_hole(
-    x0: float, x1: float, tall: float, hole: tuple[float, float, float, float] | None, colour: Colour, material: Material
+def wall_with_hole(  # noqa: PLR0917 - a wall is all of this
+    x0: float,
+    x1: float,
+    tall: float,
+    hole: tuple[float, float, float, float] | None,
+    colour: Colour,
+    material: Material,
 ) -> F32:
     """A wall 10 cm thick along x behind y = 0; ``hole``: x from, x to, z from, z to."""
     if hole is None:

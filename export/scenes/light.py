@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edge.types import F64
 from export.scenes.view import looking, perspective
+
+if TYPE_CHECKING:
+    from edge.types import F64
 
 MAX_LIGHTS = 6
 MAX_SHADOWS = 2
@@ -38,7 +41,9 @@ class Light:
         """From the room to the shadow map's clip space, 4x4."""
         eye = np.array(self.position)
         ahead = np.array(self.target) - eye
-        up = np.array([0.0, 1.0, 0.0]) if abs(ahead[2]) > 2 * np.hypot(ahead[0], ahead[1]) else np.array([0.0, 0.0, 1.0])
+        up = (
+            np.array([0.0, 1.0, 0.0]) if abs(ahead[2]) > 2 * np.hypot(ahead[0], ahead[1]) else np.array([0.0, 0.0, 1.0])
+        )
         spread = self.spread or 1.0
         clip: F64 = perspective(spread, spread, self.near, self.far) @ looking(eye, ahead, up)
         return clip

@@ -7,12 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edge.types import F32
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from edge.types import F64
+    from edge.types import F32, F64
 
 Colour = tuple[float, float, float]
 
@@ -77,7 +75,7 @@ def tube(
     centre = np.array(points, float)
     along = np.gradient(centre, axis=0)
     along /= np.linalg.norm(along, axis=1, keepdims=True) + 1e-9
-    aside = np.cross(along, np.where(np.abs(along[:, 2:]) > 0.9, (1.0, 0.0, 0.0), (0.0, 0.0, 1.0)))  # noqa: FURB - readable
+    aside = np.cross(along, np.where(np.abs(along[:, 2:]) > 0.9, (1.0, 0.0, 0.0), (0.0, 0.0, 1.0)))
     aside /= np.linalg.norm(aside, axis=1, keepdims=True)
     third = np.cross(along, aside)
     angle = np.linspace(0, 2 * np.pi, sides + 1)
@@ -98,8 +96,8 @@ def tube(
 
 def shell(radii: tuple[float, float, float], colour: Colour, material: Material, *, above: float = -1.0) -> F32:
     """An ellipsoid about the origin, metres; ``above`` (-1..1) cuts off what lies below that share of its height."""
-    polar = np.linspace(0, np.arccos(np.clip(above, -1, 1)), 13)
-    turn = np.linspace(0, 2 * np.pi, 25)
+    polar = np.linspace(0, np.arccos(np.clip(above, -1, 1)), 19)
+    turn = np.linspace(0, 2 * np.pi, 37)
     unit = np.stack(
         [
             np.sin(polar)[:, None] * np.cos(turn),
@@ -120,7 +118,7 @@ def shell(radii: tuple[float, float, float], colour: Colour, material: Material,
 
 def moved(mesh: F32, turn: F64, shift: F64) -> F32:
     """The mesh turned by a 3x3 matrix and then shifted (metres)."""
-    out = mesh.copy()
+    out: F32 = mesh.copy()
     out[:, POSITION] = mesh[:, POSITION] @ turn.T.astype(np.float32) + shift.astype(np.float32)
     out[:, NORMAL] = mesh[:, NORMAL] @ turn.T.astype(np.float32)
     return out
@@ -128,6 +126,6 @@ def moved(mesh: F32, turn: F64, shift: F64) -> F32:
 
 def tagged(mesh: F32, tag: int) -> F32:
     """The mesh with another tag on every vertex."""
-    out = mesh.copy()
+    out: F32 = mesh.copy()
     out[:, TAG] = tag
     return out

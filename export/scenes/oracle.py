@@ -50,7 +50,9 @@ def expected(
 def _stretches(holds: Bool, rate: float, *, grace_s: float = 0.0) -> Iterator[tuple[float, float]]:
     """Stretches (from, to) in seconds where ``holds``; gaps up to ``grace_s`` are bridged."""
     change = np.diff(np.concatenate([[0], holds.astype(np.int8), [0]]))
-    runs = [list(run) for run in zip(np.flatnonzero(change == 1) / rate, np.flatnonzero(change == -1) / rate, strict=True)]
+    runs = [
+        list(run) for run in zip(np.flatnonzero(change == 1) / rate, np.flatnonzero(change == -1) / rate, strict=True)
+    ]
     merged: list[list[float]] = []
     for run in runs:
         if merged and run[0] - merged[-1][1] <= grace_s:
@@ -61,14 +63,19 @@ def _stretches(holds: Bool, rate: float, *, grace_s: float = 0.0) -> Iterator[tu
         yield float(start), float(end)
 
 
-def _say(rule: str, zone: str, persons: Sequence[int], opens: float, closes: float | None, what: str) -> Expected:
+def _say(  # noqa: PLR0917 - one line of a table
+    rule: str, zone: str, persons: Sequence[int], opens: float, closes: float | None, what: str
+) -> Expected:
     one = persons[0] if len(persons) == 1 else 0
     return Expected(rule, zone, one, list(persons), round(opens, 2), None if closes is None else round(closes, 2), what)
 
 
 def _dwell(rules: RulesTable, areas: Sequence[Area], visits: Sequence[Visit]) -> Iterator[Expected]:
     kinds = {a.name: a.kind for a in areas}
-    wanted = {ZoneKind.LOBBY: ("loitering", rules.loitering_s), ZoneKind.RESTRICTED: ("restricted_area", rules.restricted_s)}
+    wanted = {
+        ZoneKind.LOBBY: ("loitering", rules.loitering_s),
+        ZoneKind.RESTRICTED: ("restricted_area", rules.restricted_s),
+    }
     for visit in visits:
         if kinds[visit.zone] in wanted:
             rule, limit = wanted[kinds[visit.zone]]
@@ -83,7 +90,7 @@ def _inside(area: Area, actor: Actor) -> Bool:
     there[actor.sample(actor.from_s) : actor.sample(actor.to_s) + 1] = True
     x0, y0 = np.min(area.floor, 0)
     x1, y1 = np.max(area.floor, 0)
-    near = there & (actor.x >= x0) & (actor.x <= x1) & (actor.y >= y0) & (actor.y <= y1)
+    near: Bool = there & (actor.x >= x0) & (actor.x <= x1) & (actor.y >= y0) & (actor.y <= y1)
     for i in np.flatnonzero(near):
         near[i] = contains(area.floor, float(actor.x[i]), float(actor.y[i]))
     return near
@@ -129,7 +136,14 @@ def _close_behind(rules: RulesTable, areas: Sequence[Area], actors: Sequence[Act
                 for start, end in _stretches(using & there & near & still, RATE_HZ, grace_s=0.5):
                     if end - start > rules.close_behind_s:
                         what = f"a second person within {rules.close_behind_m:g} m of a customer"
-                        yield _say("close_behind", area.name, [user.person_id, other.person_id], start + rules.close_behind_s, end, what)
+                        yield _say(
+                            "close_behind",
+                            area.name,
+                            [user.person_id, other.person_id],
+                            start + rules.close_behind_s,
+                            end,
+                            what,
+                        )
 
 
 def _doing(rules: RulesTable, areas: Sequence[Area], actors: Sequence[Actor]) -> Iterator[Expected]:
@@ -138,6 +152,7 @@ def _doing(rules: RulesTable, areas: Sequence[Area], actors: Sequence[Actor]) ->
         ("lie", "person_down", rules.person_down_s),
         ("struggle", "assault", rules.struggle_s),
         ("pry", "machine_attack", rules.prying_s),
+        ("snatch", "snatch", 0.0),
     ):
         curves = [(a.person_id, np.array([x == action for x in a.action])) for a in actors]
         holds = np.any([c for _, c in curves], axis=0) if curves else np.zeros(1, bool)
@@ -162,7 +177,9 @@ def _closed(rules: RulesTable, areas: Sequence[Area], visits: Sequence[Visit]) -
         names = {a.name for a in areas if a.kind is ZoneKind.LOBBY}
         for visit in visits:
             if visit.zone in names:
-                yield _say("after_hours", visit.zone, [visit.person], visit.entered_s, visit.left_s, "a person while closed")
+                yield _say(
+                    "after_hours", visit.zone, [visit.person], visit.entered_s, visit.left_s, "a person while closed"
+                )
 
 
 def _tamper(rules: RulesTable, faults: Sequence[FaultTable], seconds: float) -> Iterator[Expected]:

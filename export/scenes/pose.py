@@ -284,6 +284,7 @@ ACTIONS: dict[str, Callable[[Limbs, float], Pose]] = {
     "phone": _phone,
     "crouch": _crouch,
     "reach": _reach,
+    "snatch": _reach,
     "raise": _raise,
     "aim": _aim,
     "carry": _carry,

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edge.types import F32, F64
 from export.scenes.mesh import COLOUR, COLUMNS, MATERIAL, NORMAL, POSITION, Colour, Material, box, moved, shell, tube
-from export.scenes.pose import X, Y, turn
+from export.scenes.pose import Y, turn
 from export.scenes.renderer import Thing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from edge.types import F32, F64
     from export.scenes.body import Body, Posed
 
 _BLACK: Colour = (0.035, 0.035, 0.04)
@@ -39,7 +39,9 @@ class Held:
 def _handgun() -> F32:
     grip = moved(box((-0.018, -0.014, -0.065), (0.022, 0.014, 0.05), _BLACK), turn(Y, -12), np.zeros(3))
     slide = box((-0.035, -0.014, 0.045), (0.165, 0.014, 0.08), (0.06, 0.06, 0.065))
-    guard = tube([(0.02, 0, 0.045), (0.045, 0, 0.018), (0.075, 0, 0.022), (0.08, 0, 0.047)], [0.004] * 4, _BLACK, sides=6)
+    guard = tube(
+        [(0.02, 0, 0.045), (0.045, 0, 0.018), (0.075, 0, 0.022), (0.08, 0, 0.047)], [0.004] * 4, _BLACK, sides=6
+    )
     return np.concatenate([grip, slide, guard])
 
 
@@ -57,7 +59,7 @@ def _long_gun() -> F32:
 
 def _knife() -> F32:
     handle = tube([(0, 0, -0.06), (0, 0, 0.06)], [0.013, 0.012], (0.05, 0.04, 0.035))
-    blade = np.concatenate([box((-0.014, -0.0015, 0.06), (0.014, 0.0015, 0.21), (0.62, 0.64, 0.66))])
+    blade = box((-0.014, -0.0015, 0.06), (0.020, 0.0015, 0.21), (0.62, 0.64, 0.66))
     tip = tube([(0, 0, 0.21), (0.006, 0, 0.26)], [0.011, 0.001], (0.62, 0.64, 0.66), sides=6)
     return np.concatenate([handle, blade, tip])
 
@@ -81,33 +83,67 @@ def _drill() -> F32:
 
 
 def _screwdriver() -> F32:
-    return np.concatenate([tube([(0, 0, -0.06), (0, 0, 0.05)], [0.015, 0.013], (0.65, 0.12, 0.05)), tube([(0, 0, 0.05), (0, 0, 0.20)], [0.004, 0.003], _STEEL, sides=8)])
+    return np.concatenate(
+        [
+            tube([(0, 0, -0.06), (0, 0, 0.05)], [0.015, 0.013], (0.65, 0.12, 0.05)),
+            tube([(0, 0, 0.05), (0, 0, 0.20)], [0.004, 0.003], _STEEL, sides=8),
+        ]
+    )
 
 
 def _phone() -> F32:
-    return np.concatenate([box((0.0, -0.005, -0.055), (0.072, 0.004, 0.095), _BLACK), box((0.004, 0.004, -0.045), (0.068, 0.005, 0.088), (0.15, 0.20, 0.30))])
+    return np.concatenate(
+        [
+            box((0.0, -0.005, -0.055), (0.072, 0.004, 0.095), _BLACK),
+            box((0.004, 0.004, -0.045), (0.068, 0.005, 0.088), (0.15, 0.20, 0.30)),
+        ]
+    )
 
 
 def _umbrella_closed() -> F32:
-    return np.concatenate([tube([(0, 0, -0.06), (0, 0, 0.06)], [0.016, 0.014], _WOOD), tube([(0, 0, 0.06), (0, 0, 0.2), (0, 0, 0.62), (0, 0, 0.72)], [0.02, 0.034, 0.022, 0.004], (0.06, 0.07, 0.16))])
+    return np.concatenate(
+        [
+            tube([(0, 0, -0.06), (0, 0, 0.06)], [0.016, 0.014], _WOOD),
+            tube(
+                [(0, 0, 0.06), (0, 0, 0.2), (0, 0, 0.62), (0, 0, 0.72)], [0.02, 0.034, 0.022, 0.004], (0.06, 0.07, 0.16)
+            ),
+        ]
+    )
 
 
 def _umbrella_open() -> F32:
-    roof = moved(shell((0.52, 0.52, 0.26), (0.16, 0.05, 0.08), Material.PLAIN, above=0.25), np.eye(3), np.array([0, 0, 0.50]))
+    roof = moved(
+        shell((0.52, 0.52, 0.26), (0.16, 0.05, 0.08), Material.PLAIN, above=0.25), np.eye(3), np.array([0, 0, 0.50])
+    )
     return np.concatenate([tube([(0, 0, -0.08), (0, 0, 0.75)], [0.010, 0.008], _STEEL), roof])
 
 
 def _bag() -> F32:
-    handles = [tube([(-0.10, y, -0.20), (-0.07, y, -0.03), (0.07, y, -0.03), (0.10, y, -0.20)], [0.008] * 4, (0.10, 0.06, 0.04), sides=8) for y in (-0.02, 0.02)]
+    handles = [
+        tube(
+            [(-0.10, y, -0.20), (-0.07, y, -0.03), (0.07, y, -0.03), (0.10, y, -0.20)],
+            [0.008] * 4,
+            (0.10, 0.06, 0.04),
+            sides=8,
+        )
+        for y in (-0.02, 0.02)
+    ]
     return np.concatenate([*handles, box((-0.17, -0.06, -0.46), (0.17, 0.06, -0.19), (0.26, 0.15, 0.08))])
 
 
 def _stick() -> F32:
-    return np.concatenate([tube([(-0.05, 0, 0.015), (0.06, 0, 0.015)], [0.014, 0.013], _WOOD), tube([(0, 0, 0.01), (0, 0, -0.86)], [0.011, 0.009], _WOOD)])
+    return np.concatenate(
+        [
+            tube([(-0.05, 0, 0.015), (0.06, 0, 0.015)], [0.014, 0.013], _WOOD),
+            tube([(0, 0, 0.01), (0, 0, -0.86)], [0.011, 0.009], _WOOD),
+        ]
+    )
 
 
 def _bottle() -> F32:
-    return tube([(0, 0, -0.10), (0, 0, 0.08), (0, 0, 0.12), (0, 0, 0.17)], [0.032, 0.032, 0.013, 0.013], (0.08, 0.22, 0.10))
+    return tube(
+        [(0, 0, -0.10), (0, 0, 0.08), (0, 0, 0.12), (0, 0, 0.17)], [0.032, 0.032, 0.013, 0.013], (0.08, 0.22, 0.10)
+    )
 
 
 HELD: dict[str, Held] = {
@@ -159,7 +195,7 @@ def worn(name: str, body: Body, posed: Posed, colour: Colour | None = None) -> T
     head = body.head()
     if name == "helmet":
         shape = _helmet(head.radius_m, colour or (0.55, 0.06, 0.05))
-        return Thing(moved(shape, about, joint + about @ (head.centre - head.joint)))
+        return Thing(moved(shape, about, joint + about @ (head.centre - head.joint - [0, 0, 0.2 * head.radius_m])))
     faces, off = head.cover(name)
     out = np.zeros((len(posed.position), COLUMNS), np.float32)
     out[:, POSITION] = posed.position + posed.normal * off[:, None]
@@ -178,9 +214,13 @@ _COVER_COLOUR: dict[str, Colour] = {
 
 def _helmet(radius: float, colour: Colour) -> F32:
     """A full-face motorcycle helmet about the head's centre, facing -y."""
-    r = radius * 1.24
-    dome = shell((r, 1.12 * r, 1.08 * r), colour, Material.PLAIN, above=-0.62)
-    visor = shell((0.93 * r, 0.62 * r, 0.40 * r), (0.02, 0.02, 0.025), Material.PLAIN)
-    visor = moved(visor, turn(X, 6), np.array([0, -0.55 * r, 0.10 * r]))
-    chin = moved(shell((0.78 * r, 0.55 * r, 0.34 * r), colour, Material.PLAIN), turn(X, 0), np.array([0, -0.62 * r, -0.52 * r]))
-    return np.concatenate([dome, visor, chin])
+    size = np.array([1.22, 1.36, 1.34]) * radius
+    out = shell((size[0], size[1], size[2]), colour, Material.PLAIN, above=-0.82)
+    for shade, front, low, high in (
+        ((0.02, 0.02, 0.025), -0.42, -0.22, 0.26),
+        ((0.12, 0.12, 0.12), -0.80, -0.52, -0.40),
+    ):
+        middle = out[:, POSITION].reshape(-1, 3, 3).mean(1) / size
+        window = (middle[:, 1] < front) & (middle[:, 2] > low) & (middle[:, 2] < high)
+        out[np.repeat(window, 3), COLOUR] = shade
+    return out

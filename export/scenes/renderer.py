@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edge.types import F32, U8
 from export.scenes import shaders
 from export.scenes.errors import RendererUnavailable
 from export.scenes.light import MAX_LIGHTS, MAX_SHADOWS, Light
@@ -17,7 +16,7 @@ from export.scenes.mesh import COLUMNS, POSITION
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from edge.types import I64
+    from edge.types import F32, I64, U8
     from export.scenes.view import View
 
 _SAMPLES = 4
@@ -106,7 +105,9 @@ class Renderer:
         """
         throwing = [i for i, light in enumerate(lights) if light.spread > 0]
         if len(lights) > MAX_LIGHTS or len(throwing) > MAX_SHADOWS:
-            raise ValueError(f"{len(lights)} lights, {len(throwing)} with shadows: at most {MAX_LIGHTS} and {MAX_SHADOWS}")
+            raise ValueError(
+                f"{len(lights)} lights, {len(throwing)} with shadows: at most {MAX_LIGHTS} and {MAX_SHADOWS}"
+            )
         self._lights, self._throwing = list(lights), throwing
         self._matrix = view.matrix.T.astype("f4").tobytes()
         self._mixed: Lamps | None = None
@@ -241,12 +242,16 @@ class Renderer:
         for p in (self._pixel, self._vertex):
             p["eye"].value = view.eye
             p["light_at"].value = [li.position for li in lights] + [(0.0, 0.0, 9.0)] * spare
-            p["light_colour"].value = [tuple(c * li.intensity for c in li.colour) for li in lights] + [(0.0, 0.0, 0.0)] * spare
+            p["light_colour"].value = [tuple(c * li.intensity for c in li.colour) for li in lights] + [
+                (0.0, 0.0, 0.0)
+            ] * spare
             p["falloff"].value = [li.falloff for li in lights] + [(1.0, 1.0)] * spare
             p["cone"].value = cones + [(0.0, 0.0, -1.0, 0.0)] * spare
             p["shadow_of"].value = [self._throwing.index(i) if i in self._throwing else -1 for i in range(MAX_LIGHTS)]
         views = [lights[i].matrix for i in self._throwing] + [np.eye(4)] * (MAX_SHADOWS - len(self._throwing))
-        ranges = [(lights[i].near, lights[i].far) for i in self._throwing] + [(0.1, 1.0)] * (MAX_SHADOWS - len(self._throwing))
+        ranges = [(lights[i].near, lights[i].far) for i in self._throwing] + [(0.1, 1.0)] * (
+            MAX_SHADOWS - len(self._throwing)
+        )
         for program in (self._pixel, self._vertex, self._compose):
             program["shadow_view"].write(np.stack([m.T for m in views]).astype("f4").tobytes())
             program["shadow_range"].value = ranges

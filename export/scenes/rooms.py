@@ -145,7 +145,9 @@ def lobby(style: Style | None = None) -> Room:
 
 def hall(style: Style | None = None) -> Room:
     """7.5 x 6 m, three machines on the far wall, a glass front with the daylight to the right, a service corner left."""
-    s = style or Style(wall=(0.70, 0.69, 0.66), floor=(0.56, 0.54, 0.50), machine=(0.40, 0.12, 0.10), accent=(0.15, 0.35, 0.55))
+    s = style or Style(
+        wall=(0.70, 0.69, 0.66), floor=(0.56, 0.54, 0.50), machine=(0.40, 0.12, 0.10), accent=(0.15, 0.35, 0.55)
+    )
     wide, deep, tall = 7.5, 6.0, 3.1
     lights = (
         _ceiling("ceiling_a", 2.2, 2.8, 3.05, 1.25),
@@ -155,7 +157,10 @@ def hall(style: Style | None = None) -> Room:
         Light("headlights", (11.0, 1.0, 0.8), (1.0, 0.95, 0.85), 11.0, (1.0, 0.10), target=(2.0, 4.4, 0.8), cone=0.40),
         Light("ir", (0.4, 0.4, 2.9), (1.0, 1.0, 1.0), 4.2, (1.0, 0.20), ambient=0.05),
     )
-    bars = [box((wide - 0.03, y - 0.03, 0), (wide + 0.03, y + 0.03, tall), (0.30, 0.31, 0.33)) for y in (0.0, 1.6, 2.1, 3.3, 4.6, 6.0)]
+    bars = [
+        box((wide - 0.03, y - 0.03, 0), (wide + 0.03, y + 0.03, tall), (0.30, 0.31, 0.33))
+        for y in (0.0, 1.6, 2.1, 3.3, 4.6, 6.0)
+    ]
     bars += [box((wide - 0.03, 0, z), (wide + 0.03, deep, z + 0.06), (0.30, 0.31, 0.33)) for z in (2.2, tall - 0.1)]
     bars += [box((wide - 0.03, a, 0), (wide + 0.03, b, 0.35), (0.30, 0.31, 0.33)) for a, b in ((0.0, 2.1), (3.3, 6.0))]
     outdoors: Colour = (0.52, 0.60, 0.70)
@@ -177,7 +182,7 @@ def hall(style: Style | None = None) -> Room:
         fit.at(fit.poster(0.9, 0.6, s.accent), 2.15, deep),
         fit.at(fit.plant(), 7.05, 5.5),
         fit.at(fit.plant(), 0.45, 3.9),
-        fit.at(fit.barrier(1.6), 2.6, 3.7, 0),
+        fit.at(fit.barrier(1.3), 2.1, 3.9, 0),
         fit.at(fit.bin_(), 6.4, deep - 0.25),
         fit.at(fit.parked_car((0.35, 0.05, 0.05)), 10.6, 4.6, 90, -0.02),
     ]  # fmt: skip

@@ -6,6 +6,7 @@ what it does there until the next.
 
 from __future__ import annotations
 
+import itertools
 import sys
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -88,7 +89,7 @@ class ActorTable(_Table):
         if unknown:
             raise ValueError(f"wears: {sorted(unknown)} is none of {', '.join(sorted(WORN))}")
         times = [s.t for s in self.path]
-        if any(b <= a for a, b in zip(times, times[1:], strict=False)):
+        if any(b <= a for a, b in itertools.pairwise(times)):
             raise ValueError("path: the steps' t must grow")
         return self
 
@@ -164,9 +165,13 @@ class Scenario(_Table):
         for actor in self.actor:
             unknown = sorted({s.spot for s in actor.path if s.spot is not None} - set(room.spots))
             if unknown:
-                raise ValueError(f"actor {actor.name!r}: no spot {', '.join(unknown)} in {self.room}: {', '.join(room.spots)}")
+                raise ValueError(
+                    f"actor {actor.name!r}: no spot {', '.join(unknown)} in {self.room}: {', '.join(room.spots)}"
+                )
             if actor.path[-1].t > self.seconds + 1e-6:
-                raise ValueError(f"actor {actor.name!r}: the path ends at {actor.path[-1].t:g} s, the clip at {self.seconds:g} s")
+                raise ValueError(
+                    f"actor {actor.name!r}: the path ends at {actor.path[-1].t:g} s, the clip at {self.seconds:g} s"
+                )
         lamps = {light.name for light in room.lights} | {"sky"}
         for lamp in self.lamp:
             if lamp.lamp not in lamps:

@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from edge.types import F32, U8
-
 if TYPE_CHECKING:
+    from edge.types import F32, U8
     from export.scenes.scenario import FaultTable, SensorTable
 
-_TARGET = 0.30  # mean linear light that the exposure aims at
+_TARGET = 0.36  # mean linear light that the exposure aims at
 _SETTLE_S = 0.7
 _GRAIN_FIELDS = 6
 
@@ -62,8 +61,7 @@ class Sensor:
         x = x + grain * (table.noise * float(np.sqrt(self._gain)))
         bgr = np.ascontiguousarray((np.clip(x, 0, 1) * 255).astype(np.uint8)[..., ::-1])
         _, coded = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, table.jpeg_quality])
-        out: U8 = cv2.imdecode(coded, cv2.IMREAD_COLOR).astype(np.uint8)
-        return out
+        return np.asarray(cv2.imdecode(coded, cv2.IMREAD_COLOR), np.uint8)
 
 
 def ramp(t_s: float, from_s: float, over_s: float) -> float:
@@ -81,9 +79,12 @@ class Faults:
         self._faults = faults
         rng = np.random.default_rng(seed + 77)
         self._spots = [
-            (rng.uniform(0, width), rng.uniform(0, height), rng.uniform(0.08, 0.22) * width, rng.uniform(0, 1)) for _ in range(26)
+            (rng.uniform(0, width), rng.uniform(0, height), rng.uniform(0.08, 0.22) * width, rng.uniform(0, 1))
+            for _ in range(26)
         ]
-        cloth = cv2.resize(rng.uniform(0.6, 1.0, (9, 16)).astype(np.float32), (width, height), interpolation=cv2.INTER_CUBIC)
+        cloth = cv2.resize(
+            rng.uniform(0.6, 1.0, (9, 16)).astype(np.float32), (width, height), interpolation=cv2.INTER_CUBIC
+        )
         self._cloth = (cloth[..., None] * np.array([20, 22, 27], np.float32)).clip(0, 255)
         self._last: U8 | None = None
 
@@ -111,17 +112,24 @@ class Faults:
 
     def _covered(self, picture: U8, share: float) -> U8:
         height = picture.shape[0]
-        edge = int(round(share * height * 1.1))
-        mask = np.zeros((height, picture.shape[1], 1), np.float32)
+        edge = round(share * height * 1.1)
+        mask = np.zeros(picture.shape[:2], np.float32)
         mask[:edge] = 1
-        mask = cv2.GaussianBlur(mask, (0, 0), 7)[..., None] if share < 1 else mask * 0 + 1
-        return (picture * (1 - mask) + self._cloth * mask).clip(0, 255).astype(np.uint8)
+        return _over(picture, self._cloth, np.asarray(cv2.GaussianBlur(mask, (0, 0), 7)) if share < 1 else mask)
 
     def _sprayed(self, picture: U8, share: float) -> U8:
         mask = np.zeros(picture.shape[:2], np.float32)
         for x, y, radius, when in self._spots:
             if when <= share:
-                cv2.circle(mask, (int(x), int(y)), int(radius * (0.35 + 0.65 * min(1.0, 2 * (share - when) + 0.4))), 1.0, -1)
-        mask = cv2.GaussianBlur(mask, (0, 0), 9)[..., None]
-        paint = np.array([34, 30, 40], np.float32)
-        return (picture * (1 - 0.97 * mask) + paint * 0.97 * mask).clip(0, 255).astype(np.uint8)
+                cv2.circle(
+                    mask, (int(x), int(y)), int(radius * (0.35 + 0.65 * min(1.0, 2 * (share - when) + 0.4))), 1.0, -1
+                )
+        paint = np.full(picture.shape, (34, 30, 40), np.float32)
+        return _over(picture, paint, 0.97 * np.asarray(cv2.GaussianBlur(mask, (0, 0), 9)))
+
+
+def _over(picture: U8, cover: F32, mask: F32) -> U8:
+    """The cover (H, W, 3) laid over the picture where the mask (H, W) is 1."""
+    share = mask[..., None]
+    out: U8 = (picture * (1 - share) + cover * share).clip(0, 255).astype(np.uint8)
+    return out

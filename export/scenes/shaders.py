@@ -35,7 +35,7 @@ float shadow(int k, vec3 p, int which) {
   vec3 u = q.xyz / q.w * .5 + .5;
   if (u.x < 0. || u.y < 0. || u.x > 1. || u.y > 1.) return 1.;
   float n = shadow_range[k].x, f = shadow_range[k].y;
-  float bias = .02 * f * n / ((f - n) * q.w * q.w) * max(1., q.w * .12);
+  float bias = .03 * f * n / ((f - n) * q.w * q.w) * max(1., q.w * .12);
   float lit = 1.;
   if (k == 0) { if ((which & 1) != 0) lit = min(lit, lookup(still_map[0], u, bias)); if ((which & 2) != 0) lit = min(lit, lookup(moving_map[0], u, bias)); }
   else { if ((which & 1) != 0) lit = min(lit, lookup(still_map[1], u, bias)); if ((which & 2) != 0) lit = min(lit, lookup(moving_map[1], u, bias)); }
@@ -51,11 +51,15 @@ float noise(vec3 x) { vec3 i = floor(x), f = fract(x); f = f * f * (3. - 2. * f)
 float cloud(vec3 x) { return .57 * noise(x) + .29 * noise(x * 2.1) + .14 * noise(x * 4.3); }
 """
 
-_SURFACE = """
+_SURFACE = (
+    """
 uniform vec3 eye; uniform int only; uniform int which;  // only: -1 all lights, 0.. that light, NL the bounced light
 uniform vec3 light_at[NL]; uniform vec3 light_colour[NL]; uniform vec2 falloff[NL]; uniform int shadow_of[NL]; uniform vec4 cone[NL];
 uniform float gain[NL]; uniform float bounced;
-""" + _SHADOW + _NOISE + """
+"""
+    + _SHADOW
+    + _NOISE
+    + """
 vec3 lit(vec3 P, vec3 N, vec3 C, vec3 R, int M, int T) {
   vec3 n = normalize(N), v = normalize(eye - P), c = C; float shine = .04, gloss = 16.;
   if (dot(n, v) < 0. && M > 3) n = -n;
@@ -78,24 +82,35 @@ vec3 lit(vec3 P, vec3 N, vec3 C, vec3 R, int M, int T) {
     vec3 l = light_at[i] - P; float d2 = dot(l, l); l /= sqrt(d2);
     if (cone[i].w > 0.) { float along = dot(-l, cone[i].xyz), wide = sqrt(max(0., 1. - along * along)) / max(along, .01); level *= along > 0. ? smoothstep(cone[i].w, .7 * cone[i].w, wide) : 0.; }
     float nl = max(dot(n, l), 0.); if (nl <= 0. || level <= 0.) continue;
-    float clear = shadow_of[i] >= 0 ? shadow(shadow_of[i], P + .02 * normalize(N), which) : 1.;
+    float clear = shadow_of[i] >= 0 ? shadow(shadow_of[i], P + .03 * normalize(N), which) : 1.;
     vec3 h = normalize(l + v);
     sum += light_colour[i] * level * clear / (falloff[i].x + falloff[i].y * d2) * (c * nl + shine * pow(max(dot(n, h), 0.), gloss));
   }
   return sum;
 }
 """
+)
 
-PER_PIXEL = _HEAD + "in vec3 P; in vec3 N; in vec3 C; in vec3 R; flat in int M; flat in int T; out vec4 o;\n" + _SURFACE + """
+PER_PIXEL = (
+    _HEAD
+    + "in vec3 P; in vec3 N; in vec3 C; in vec3 R; flat in int M; flat in int T; out vec4 o;\n"
+    + _SURFACE
+    + """
 void main() { o = vec4(lit(P, N, C, R, M, T), 1.); }
 """
+)
 
 # Bodies have more vertices than pixels: lighting the vertices is many times cheaper in software.
-PER_VERTEX = _HEAD.replace("TAPS 9", "TAPS 1") + """uniform mat4 view;
+PER_VERTEX = (
+    _HEAD.replace("TAPS 9", "TAPS 1")
+    + """uniform mat4 view;
 in vec3 at; in vec3 normal; in vec3 colour; in vec3 rest; in float material; in float tag; out vec3 L;
-""" + _SURFACE + """
+"""
+    + _SURFACE
+    + """
 void main() { L = lit(at, normal, colour, rest, int(material + .5), 0); gl_Position = view * vec4(at, 1.); }
 """
+)
 PLAIN = "#version 330\nin vec3 L; out vec4 o;\nvoid main() { o = vec4(L, 1.); }"
 
 WHERE = """#version 330
@@ -108,11 +123,15 @@ in vec2 at; out vec2 uv; void main() { uv = at * .5 + .5; gl_Position = vec4(at,
 """
 
 # layers: the bounced light and the lights without shadows, each with its brightness in it; then each light with shadows.
-COMPOSE = _HEAD + """
+COMPOSE = (
+    _HEAD
+    + """
 uniform sampler2D where_map; uniform sampler2DArray layers; uniform int moving;
 uniform vec4 blob[12]; uniform int blobs;
 in vec2 uv; out vec4 o;
-""" + _SHADOW + """
+"""
+    + _SHADOW
+    + """
 void main() {
   ivec2 at = ivec2(gl_FragCoord.xy);
   vec4 w = texelFetch(where_map, at, 0); vec3 p = w.xyz;
@@ -124,6 +143,7 @@ void main() {
   o = vec4(sum, 1.);
 }
 """
+)
 
 DEPTH_VERTEX = "#version 330\nuniform mat4 view; in vec3 at; void main() { gl_Position = view * vec4(at, 1.); }"
 DEPTH = "#version 330\nvoid main() {}"

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from edge.types import Bool, U8
+    from edge.types import U8, Bool
     from export.scenes.actor import Actor
     from export.scenes.rooms import Area
 
@@ -122,7 +122,9 @@ def visits(actors: Sequence[Actor], areas: Sequence[Area]) -> list[Visit]:
         there = slice(actor.sample(actor.from_s), actor.sample(actor.to_s) + 1)
         for area in areas:
             inside = np.zeros(len(actor.x) + 2, np.int8)
-            inside[1:-1][there] = [contains(area.floor, x, y) for x, y in zip(actor.x[there], actor.y[there], strict=True)]
+            inside[1:-1][there] = [
+                contains(area.floor, x, y) for x, y in zip(actor.x[there], actor.y[there], strict=True)
+            ]
             change = np.diff(inside)
             for start, end in zip(np.flatnonzero(change == 1), np.flatnonzero(change == -1), strict=True):
                 out.append(Visit(actor.person_id, area.name, round(start / RATE_HZ, 2), round(end / RATE_HZ, 2)))
@@ -133,7 +135,11 @@ def write(path: Path, head: dict[str, Any], frames: Sequence[FrameTruth], tail: 
     """One frame a line, the rest spread out for people."""
 
     def spread(value: Any) -> str:
-        lines = [f'  {json.dumps(v)}' for v in value] if isinstance(value, list) and value and isinstance(value[0], dict) else []
+        lines = (
+            [f"  {json.dumps(v)}" for v in value]
+            if isinstance(value, list) and value and isinstance(value[0], dict)
+            else []
+        )
         return "[\n" + ",\n".join(lines) + "\n ]" if lines else json.dumps(value)
 
     parts = [f' "{k}": {spread(v)}' for k, v in (head | tail).items()]

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edge.types import F64
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from edge.types import F64
 
 Point = tuple[float, float]
 
@@ -59,14 +59,17 @@ class View:
         up = np.cross(aside, ahead)
         up = np.cos(roll) * up + np.sin(roll) * aside
         tan = float(np.tan(np.radians(self.hfov_deg / 2)))
-        clip: F64 = perspective(tan, tan * self.height / self.width, 0.05, 60.0) @ looking(np.array(self.eye), ahead, up)
+        clip: F64 = perspective(tan, tan * self.height / self.width, 0.05, 60.0) @ looking(
+            np.array(self.eye), ahead, up
+        )
         return clip
 
     def project(self, points: F64) -> F64:
         """Points (N, 3) in metres to pixels (N, 2); NaN for what lies behind the camera."""
         clip = np.c_[points, np.ones(len(points))] @ self.matrix.T
         w = np.where(clip[:, 3] > 0.05, clip[:, 3], np.nan)
-        return np.c_[(clip[:, 0] / w * 0.5 + 0.5) * self.width, (0.5 - clip[:, 1] / w * 0.5) * self.height]
+        pixel: F64 = np.c_[(clip[:, 0] / w * 0.5 + 0.5) * self.width, (0.5 - clip[:, 1] / w * 0.5) * self.height]
+        return pixel
 
     def floor_polygon(self, polygon: Sequence[Point]) -> list[Point]:
         """A polygon on the floor (metres) as it appears in the picture, normalised 0..1, cut at the picture's edge.

@@ -1,0 +1,137 @@
+"""``make-scenes``: render scenarios, several at a time, with a progress bar."""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import os
+import sys
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from edge.errors import EX_OK, KioskError
+from export.scenes.errors import ScenarioError
+from export.scenes.scenario import load
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from multiprocessing.managers import BaseManager
+    from queue import Queue
+
+    from export.scenes.clip import Rendered
+
+_ONE_THREAD = ("LP_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+def suite() -> list[Path]:
+    """The scenarios that come with the package."""
+    folder = Path(str(resources.files("export.scenes") / "suite"))
+    return sorted(folder.glob("*.toml"))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="make-scenes", description="Render lobby footage with exact ground truth.")
+    jobs = max(1, (os.cpu_count() or 2) - 1)
+    commands = parser.add_subparsers(dest="command", required=True)
+    clips = commands.add_parser("clips", help="render scenarios to NAME.mp4, .truth.json, .mot.txt and .sheet.jpg")
+    clips.add_argument(
+        "scenario", nargs="*", help="a TOML file, or the name of a scenario of the suite; none: the whole suite"
+    )
+    clips.add_argument("--out", type=Path, default=Path("scenes"), help="folder (default: scenes)")
+    clips.add_argument("--jobs", type=int, default=jobs, help=f"processes (default: {jobs})")
+    commands.add_parser("list", help="name the scenarios of the suite")
+    pictures = commands.add_parser("pictures", help="render random training pictures with YOLO labels")
+    pictures.add_argument("--count", type=int, default=2000)
+    pictures.add_argument("--seed", type=int, default=1)
+    pictures.add_argument("--out", type=Path, default=Path("scene-pictures"))
+    pictures.add_argument("--jobs", type=int, default=jobs)
+    return parser
+
+
+def _find(name: str) -> Path:
+    for path in suite():
+        if path.stem == name:
+            return path
+    path = Path(name)
+    if path.suffix == ".toml" and path.is_file():
+        return path
+    raise ScenarioError(f"{name}: neither a file nor a scenario of the suite", hint="make-scenes list names the suite.")
+
+
+def _work(path: Path, out: Path, progress: Queue[int]) -> Rendered:
+    """One scenario, in a process of its own: the OpenGL context belongs to it."""
+    from export.scenes.clip import render  # noqa: PLC0415 - after the threads are limited
+    from export.scenes.renderer import Renderer  # noqa: PLC0415
+
+    renderer = Renderer()
+    try:
+        return render(load(path), out, renderer, on_frame=lambda _: progress.put(1))
+    finally:
+        renderer.close()
+
+
+def _one_thread_each() -> None:
+    for name in _ONE_THREAD:
+        os.environ.setdefault(name, "1")
+
+
+def _clips(paths: Sequence[Path], out: Path, jobs: int, console: Console) -> None:
+    scenarios = [load(p) for p in paths]  # all faults before the first frame
+    frames = sum(round(s.seconds * s.fps) for s in scenarios)
+    _one_thread_each()
+    context = multiprocessing.get_context("spawn")
+    manager: BaseManager = context.Manager()
+    done: list[Rendered] = []
+    bar = Progress(
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=console
+    )
+    with manager, bar, ProcessPoolExecutor(jobs, mp_context=context) as pool:
+        queue: Queue[int] = manager.Queue()  # type: ignore[attr-defined]
+        task = bar.add_task("frames", total=frames)
+        waiting = {pool.submit(_work, p, out, queue) for p in paths}
+        try:
+            for future in as_completed(waiting):
+                while not queue.empty():
+                    bar.advance(task, queue.get())
+                done.append(future.result())
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+        bar.update(task, completed=frames)
+    table = Table("clip", "frames", "kB", "s a frame", "incidents")
+    for r in sorted(done, key=lambda r: r.name):
+        table.add_row(r.name, str(r.frames), f"{r.size_bytes / 1000:.0f}", f"{r.seconds_a_frame:.2f}", str(r.incidents))
+    console.print(table)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry point; returns the exit code."""
+    args = _parser().parse_args(argv)
+    console = Console()
+    try:
+        if args.command == "list":
+            for path in suite():
+                scenario = load(path)
+                console.print(f"{scenario.name:26} {scenario.title}", highlight=False)
+        elif args.command == "clips":
+            paths = [_find(n) for n in args.scenario] or suite()
+            _clips(paths, args.out, max(1, args.jobs), console)
+        else:
+            from export.scenes.pictures import make  # noqa: PLC0415 - needs the renderer
+
+            _one_thread_each()
+            make(count=args.count, seed=args.seed, out=args.out, jobs=max(1, args.jobs), console=console)
+    except KioskError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    return EX_OK
+
+
+if __name__ == "__main__":
+    sys.exit(main())
