@@ -39,6 +39,7 @@ class VideoFile:
         self._start_mono_s = start_mono_s
         self._start_utc = start_utc
         self._reader: OpenCvReader | None = None
+        self._fps: float | None = None
         self._timeline = Timeline(0.04)
         self._frames = 0
         self._state = "starting"
@@ -56,7 +57,9 @@ class VideoFile:
         :raises SourceNotFound: the video file does not exist.
         :raises SourceInvalid: the video file holds no readable video.
         """
-        return self._opened().fps
+        if self._fps is None:
+            self._opened()
+        return self._fps or 0.0
 
     def read(self, timeout_s: float) -> Frame:
         """The next frame; ``timeout_s`` is not needed, a file never waits."""
@@ -93,7 +96,8 @@ class VideoFile:
                 self._reader = OpenCvReader(self._source)
             except CameraError as error:
                 raise self._finish(error) from error
-            self._timeline = Timeline(1.0 / self._reader.fps if self._reader.fps else 0.04)
+            self._fps = self._reader.fps
+            self._timeline = Timeline(1.0 / self._fps if self._fps else 0.04)
         return self._reader
 
     def _finish(self, error: CameraError) -> CameraError:

@@ -30,6 +30,7 @@ def test_times_are_the_clips_own(tmp_path: Path) -> None:
     with pytest.raises(CameraEnded, match="over after 5 frames"):
         video.read(0.0)
     assert video.status().state == "ended"
+    assert video.fps == pytest.approx(8.0)
 
 
 def test_two_readings_are_the_same(tmp_path: Path) -> None:
