@@ -61,6 +61,7 @@ class Endpoints:
             ],
             exception_handlers={HTTPException: _http_error, Exception: _crash},
         )
+        routes.router.redirect_slashes = False
         return Guard(routes, allowed_hosts=allowed_hosts)
 
     def close(self) -> None:

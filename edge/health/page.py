@@ -28,7 +28,7 @@ main{max-width:46rem;margin:0 auto;padding:1rem}
 h1{font-size:1rem;font-weight:600;color:var(--soft);margin:0 0 .75rem}
 h2{font-size:1rem;margin:1.5rem 0 .5rem}
 .state{border-radius:.75rem;padding:1rem 1.1rem;color:var(--on)}
-.state strong{display:block;font-size:1.6rem;line-height:1.2}
+.state strong{display:block;font-size:1.6rem;line-height:1.2}.state p{margin:.4rem 0 0;overflow-wrap:anywhere}
 .state.pass{background:var(--pass)}.state.warn{background:var(--warn)}.state.fail{background:var(--fail)}
 ul,dl{list-style:none;margin:0;padding:0;background:var(--card);border:1px solid var(--line);border-radius:.75rem}
 li,dl>div{display:flex;flex-wrap:wrap;gap:.1rem .75rem;padding:.6rem .9rem;border-top:1px solid var(--line)}
@@ -45,7 +45,10 @@ a{color:inherit}
 STYLE_HASH = "sha256-" + base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
 
 _MARKS = {Status.PASS: "\u2713 pass", Status.WARN: "\u25b2 warn", Status.FAIL: "\u2715 fail"}
-_STATES = {Status.PASS: "Guarding", Status.WARN: "Guarding, needs attention", Status.FAIL: "Not guarding"}
+_STATES = {Status.PASS: "Guarding", Status.WARN: "Guarding, needs attention", Status.FAIL: "Guarding, but impaired"}
+_NOT_READY = "Not guarding"
+_TITLES = {"frame_age": "Picture age", "gpio": "GPIO"}
+_MAX_REASONS = 3
 
 
 def render(report: Report, *, ready: tuple[bool, str], version: str, now: datetime, refresh: bool = True) -> str:
@@ -55,10 +58,14 @@ def render(report: Report, *, ready: tuple[bool, str], version: str, now: dateti
     :param now: the time to print, UTC.
     :param refresh: load again every ``REFRESH_S`` seconds.
     """
-    is_ready, reason = ready
+    is_ready, why_not = ready
     status = report.status if is_ready else Status.FAIL
-    worst = [check for check in report.checks if check.status == status and status is not Status.PASS]
-    why = reason if not is_ready and reason else "; ".join(f"{c.name}: {c.output}" for c in worst[:3])
+    state = _STATES[status] if is_ready else _NOT_READY
+    reasons = [] if is_ready or not why_not else [why_not]
+    reasons += [f"{_title(c.name)}: {c.output}" for c in report.checks if c.status == status != Status.PASS]
+    if len(reasons) > _MAX_REASONS:
+        reasons[_MAX_REASONS:] = [f"and {len(reasons) - _MAX_REASONS} more, below"]
+    said = "".join(f"<p>{escape(reason)}</p>" for reason in reasons or ["all checks pass"])
     checks = sorted(report.checks, key=lambda check: -check.status)
     meta = f'<meta http-equiv="refresh" content="{REFRESH_S}">' if refresh else ""
     again = '<a href="/?still">stop refreshing</a>' if refresh else '<a href="/">refresh by itself</a>'
@@ -67,7 +74,7 @@ def render(report: Report, *, ready: tuple[bool, str], version: str, now: dateti
         f'<meta name="viewport" content="width=device-width,initial-scale=1">{meta}'
         f"<title>{_MARKS[status]} - Kiosk Guard</title><style>{STYLE}</style></head><body><main>"
         f'<h1>Kiosk Guard</h1><section class="state {status.label}" aria-label="state">'
-        f"<strong>{_MARKS[status][0]} {_STATES[status]}</strong>{escape(why or 'all checks pass')}</section>"
+        f"<strong>{_MARKS[status][0]} {state}</strong>{said}</section>"
         f"<h2>Checks</h2><ul>{''.join(_line(check) for check in checks)}</ul>"
         f"{_details(report.details)}"
         f"<footer>{escape(now.strftime('%Y-%m-%d %H:%M:%S'))} UTC, version {escape(version or 'unknown')}; {again}; "
@@ -80,8 +87,14 @@ def _line(check: Check) -> str:
     why = f'<span class="why">{escape(check.output)}</span>' if check.output else ""
     return (
         f'<li class="{check.status.label}"><span class="mark">{_MARKS[check.status]}</span>'
-        f'<span class="name">{escape(check.name)}</span><span class="value">{escape(value)}</span>{why}</li>'
+        f'<span class="name">{escape(_title(check.name))}</span><span class="value">{escape(value)}</span>{why}</li>'
     )
+
+
+def _title(name: str) -> str:
+    """The check's name for people: "frame_age:lobby" is "Picture age lobby"."""
+    kind, _, which = name.partition(":")
+    return f"{_TITLES.get(kind) or (kind[:1].upper() + kind[1:]).replace('_', ' ')} {which}".strip()
 
 
 def _unit(unit: str) -> str:
@@ -107,5 +120,7 @@ def _flat(value: Any, path: str, depth: int) -> Iterable[tuple[str, str]]:
             yield from _flat(inner, f"{path} {number}".strip(), depth + 1)
     elif isinstance(value, list | tuple):
         yield path, ", ".join(str(v) for v in value) or "none"
+    elif isinstance(value, bool):
+        yield path, "yes" if value else "no"
     else:
         yield path, str(value)[:500] if value not in (None, "", {}) else "none"
