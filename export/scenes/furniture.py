@@ -46,7 +46,7 @@ def machine(colour: Colour, *, glow: int, in_wall: bool = False, screen: Colour 
             parts.append(box((x, y, 0.985), (x + 0.03, y + 0.011, 0.992), (0.6, 0.6, 0.58)))
     if in_wall:
         parts += [box((-0.36, -0.24, 0.55), (0.36, 0, 1.02), body), box((-0.36, -0.12, 1.0), (0.36, 0, 1.5), colour)]
-        parts += [box((-0.40, -0.26, 0.5), (-0.34, 0, 2.05), _STEEL), box((0.34, -0.26, 0.5), (0.40, 0, 2.05), _STEEL)]
+        parts += [box((-0.40, -0.13, 0.5), (-0.36, 0, 2.05), _STEEL), box((0.36, -0.13, 0.5), (0.40, 0, 2.05), _STEEL)]
     else:
         parts += [box((-0.32, -deep, 0), (0.32, 0, 0.95), body), box((-0.32, front, 0.95), (0.32, 0, 1.55), colour)]
     return np.concatenate(parts)

@@ -105,9 +105,10 @@ def lobby(style: Style | None = None) -> Room:
     still = [
         box((0, 0, -0.02), (wide, deep, 0), s.floor, Material.TILES),
         *wall,
-        box((wide + 0.1, 1.5, -0.02), (wide + 3, 7, 0), (0.36, 0.35, 0.34), Material.ASPHALT),
-        box((wide + 2.6, 0.5, 0), (wide + 2.7, 9, 4), (0.42, 0.40, 0.38), Material.BRICK),
-        box((wide + 2.55, 0.5, 0.0), (wide + 2.6, 9, 4), tuple(0.6 * c for c in street), Material.GLOW, 3),  # type: ignore[arg-type]
+        box((wide + 0.1, -6, -0.02), (wide + 3, 10, 0), (0.36, 0.35, 0.34), Material.ASPHALT),
+        box((wide + 0.1, -5.1, 0), (wide + 2.7, -5.0, 4), street, Material.GLOW, 3),
+        box((wide + 2.6, -6, 0), (wide + 2.7, 9, 4), (0.42, 0.40, 0.38), Material.BRICK),
+        box((wide + 2.55, -6, 0.0), (wide + 2.6, 9, 4), tuple(0.6 * c for c in street), Material.GLOW, 3),  # type: ignore[arg-type]
         box((wide + 0.1, 6.5, 0), (wide + 2.7, 6.6, 4), street, Material.GLOW, 3),
         *(box((p.position[0] - 0.3, p.position[1] - 0.3, tall - 0.01), (p.position[0] + 0.3, p.position[1] + 0.3, tall), (3.0, 3.0, 2.9), Material.GLOW, i) for i, p in enumerate(lights[:2])),
         fit.at(fit.machine(s.machine, glow=2), 2.45, deep),
