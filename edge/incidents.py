@@ -7,11 +7,11 @@ incident lives per (camera, rule, zone).
 from __future__ import annotations
 
 import queue
-from collections import Counter, deque
+from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from edge.types import ChangeKind, Incident, IncidentChange, Observation, Severity
+from edge.types import ChangeKind, Incident, IncidentChange, Observation, Severity, Withheld
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -21,19 +21,30 @@ Key = tuple[str, str, str]
 
 _RESTORE_S = 60.0  # after a restart a condition has this long to be seen again
 _KEPT = 200  # suppressions remembered for people who ask "why was there no alert?"
+_SAME_S = 30.0  # the same again within this long is one suppression that goes on
+
+COOLDOWN = "cooldown"
+MAINTENANCE = "maintenance"
 
 
 @dataclass(frozen=True, slots=True)
 class Suppression:
-    """An observation that became no incident. ``count``: how many in a row, the last at ``t_utc``."""
+    """Observations of one kind that became no incident, for one ``reason``.
 
+    ``count``: how many in a row, the first at ``since_utc``, the last at ``t_utc``; ``severity`` and ``peak`` of the
+    worst. ``number`` counts suppressions since the start.
+    """
+
+    number: int
     camera: str
     rule: str
     zone: str
     severity: Severity
     reason: str
+    since_utc: datetime
     t_utc: datetime
     count: int
+    peak: Observation
 
 
 @dataclass(slots=True)
@@ -73,14 +84,16 @@ class Incidents:
         self._unacknowledged: dict[str, tuple[Key, float, Severity]] = {}
         self._quiet: dict[Key, tuple[float, Severity]] = {}  # until, severity of the incident that alerted
         self._acknowledged: queue.SimpleQueue[str] = queue.SimpleQueue()
-        self._suppressed: deque[Suppression] = deque(maxlen=_KEPT)
+        self._suppressed: dict[int, Suppression] = {}  # by number
+        self._going_on: dict[tuple[Key, str], tuple[int, float]] = {}  # number, last seen
+        self._silenced = ""
         self.opened_total: Counter[tuple[str, str]] = Counter()
         self.suppressed_total: Counter[str] = Counter()
 
     def update(
         self,
         camera: str,
-        observations: Sequence[Observation],
+        observations: Sequence[Observation | Withheld],
         *,
         t_mono_s: float,
         t_utc: datetime,
@@ -91,8 +104,17 @@ class Incidents:
         ``blind``: there was no picture to look at, so that nothing else of this camera may be called over.
         """
         self._take_acknowledgements()
+        silenced = self._silenced
+        if silenced:
+            for observation in observations:
+                self._suppress(_seen(observation), silenced, t_mono_s, t_utc)
+            mine = [key for key in self._open if key[0] == camera]
+            return [self._close(key, silenced, t_mono_s, t_utc) for key in mine]
         changes = []
         for observation in observations:
+            if isinstance(observation, Withheld):
+                self._suppress(observation.observation, observation.reason, t_mono_s, t_utc)
+                continue
             change = self._observe(observation, t_mono_s, t_utc)
             if change:
                 changes.append(change)
@@ -101,6 +123,13 @@ class Incidents:
                 reason = "interrupted by a restart" if open_.restored else "condition ended"
                 changes.append(self._close(key, reason, t_mono_s, t_utc))
         return changes
+
+    def silence(self, reason: str) -> None:
+        """From the next update on nothing opens, and what is open closes, for this reason; "" ends it. Any thread.
+
+        What is then still true opens as if it had just begun.
+        """
+        self._silenced = reason
 
     def alert_queued(self, incident_id: str) -> None:
         """An alert of this incident is safe on disk; from any thread. Only then does a cooldown follow."""
@@ -123,8 +152,8 @@ class Incidents:
 
     @property
     def suppressions(self) -> tuple[Suppression, ...]:
-        """The latest suppressed observations, oldest first."""
-        return tuple(self._suppressed)
+        """The latest suppressed observations, in the order in which they began."""
+        return tuple(self._suppressed.values())
 
     def _observe(self, seen: Observation, t_mono_s: float, t_utc: datetime) -> IncidentChange | None:
         key = (seen.camera, seen.rule, seen.zone)
@@ -142,7 +171,7 @@ class Incidents:
     def _maybe_open(self, key: Key, seen: Observation, t_mono_s: float, t_utc: datetime) -> IncidentChange | None:
         until, severity = self._quiet.get(key, (t_mono_s, Severity.INFO))
         if t_mono_s < until and seen.severity <= severity:
-            self._suppress(seen, "cooldown", t_utc)
+            self._suppress(seen, COOLDOWN, t_mono_s, t_utc)
             return None
         self._quiet.pop(key, None)
         incident = Incident(
@@ -175,13 +204,25 @@ class Incidents:
                 del self._unacknowledged[next(iter(self._unacknowledged))]
         return IncidentChange(ChangeKind.CLOSED, closed, t_mono_s, t_utc)
 
-    def _suppress(self, seen: Observation, reason: str, t_utc: datetime) -> None:
-        last = self._suppressed[-1] if self._suppressed else None
-        if last and (last.camera, last.rule, last.zone, last.reason) == (seen.camera, seen.rule, seen.zone, reason):
-            self._suppressed[-1] = replace(last, t_utc=t_utc, count=last.count + 1)
-            return
-        self.suppressed_total[reason] += 1
-        self._suppressed.append(Suppression(seen.camera, seen.rule, seen.zone, seen.severity, reason, t_utc, 1))
+    def _suppress(self, seen: Observation, reason: str, t_mono_s: float, t_utc: datetime) -> None:
+        what = ((seen.camera, seen.rule, seen.zone), reason)
+        number, last_s = self._going_on.get(what, (0, -_SAME_S))
+        known = self._suppressed.get(number)
+        if known and t_mono_s - last_s <= _SAME_S:
+            worse = (seen.severity, seen.value) > (known.peak.severity, known.peak.value)
+            peak = seen if worse else known.peak
+            self._suppressed[number] = replace(
+                known, t_utc=t_utc, count=known.count + 1, severity=peak.severity, peak=peak
+            )
+        else:
+            self.suppressed_total[reason] += 1
+            number = sum(self.suppressed_total.values())
+            self._suppressed[number] = Suppression(
+                number, seen.camera, seen.rule, seen.zone, seen.severity, reason, t_utc, t_utc, 1, seen
+            )
+            if len(self._suppressed) > _KEPT:
+                del self._suppressed[next(iter(self._suppressed))]
+        self._going_on[what] = (number, t_mono_s)
 
     def _take_acknowledgements(self) -> None:
         while not self._acknowledged.empty():  # this thread is the only reader
@@ -192,3 +233,7 @@ class Incidents:
                 self._quiet[key] = (until, severity)
             for open_ in self._open.values():
                 open_.alerted |= open_.incident.incident_id == incident_id
+
+
+def _seen(what: Observation | Withheld) -> Observation:
+    return what.observation if isinstance(what, Withheld) else what

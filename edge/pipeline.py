@@ -106,9 +106,10 @@ class Pipeline:
             occupancy=line.zones.occupancy(tracks, frame.size),
             clock_synced=self._clock_synced(),
         )
-        observations = tuple(o for rule in line.rules for o in rule.update(scene))
-        changes = self.incidents.update(frame.camera, observations, t_mono_s=frame.t_mono_s, t_utc=frame.t_utc)
+        seen = tuple(o for rule in line.rules for o in rule.update(scene))
+        changes = self.incidents.update(frame.camera, seen, t_mono_s=frame.t_mono_s, t_utc=frame.t_utc)
         self._measure(frame, detected - began, self._now_s() - began)
+        observations = tuple(o for o in seen if isinstance(o, Observation))
         return Judged(frame, tracks, line.zones.zones, observations, tuple(changes))
 
     def _measure(self, frame: Frame, inference_s: float, step_s: float) -> None:

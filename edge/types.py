@@ -204,6 +204,14 @@ class Observation:
 
 
 @dataclass(frozen=True, slots=True)
+class Withheld:
+    """What a rule sees but cannot vouch for, and why (``reason``): recorded as suppressed, never an incident."""
+
+    observation: Observation
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Incident:
     """One thing that happened, from its opening to its end.
 

@@ -1,7 +1,9 @@
 """Who is where: polygons in the picture and the tracks that stand in them.
 
 The feet decide: the bottom centre of the box. Where the feet are out of the picture, the box ends at the picture's
-lower edge and that point, the lowest visible one, decides in their place. For an object in a hand its own bottom
+lower edge and that point, the lowest visible one, decides in their place. Where something stands in front of the
+feet (a bench, a desk, another person) the lowest visible point decides too: the person then seems to stand farther
+back than they do, so draw zones for what the camera can see of people there. For an object in a hand its own bottom
 centre decides too.
 """
 
@@ -50,15 +52,23 @@ class ZoneMap:
         return keep
 
     def _contains(self, points: F64) -> Bool:
-        """Even-odd rule (a ray to the right crosses an odd number of edges), all zones, edges and points at once."""
-        px, py = points[None, None, :, 0], points[None, None, :, 1]
-        x1, y1 = self._start[:, :, None, 0], self._start[:, :, None, 1]
-        x2, y2 = self._end[:, :, None, 0], self._end[:, :, None, 1]
-        straddles = (y1 > py) != (y2 > py)
-        rise = np.where(y2 == y1, 1.0, y2 - y1)
-        crosses = straddles & (px < x1 + (py - y1) * (x2 - x1) / rise)
-        inside: Bool = crosses.sum(axis=1) % 2 == 1
-        return inside
+        return contains(self._start, self._end, points)
+
+
+def contains(start: F64, end: F64, points: F64) -> Bool:
+    """Even-odd rule (a ray to the right crosses an odd number of edges), all polygons, edges and points at once.
+
+    :param start: corners (Z, K, 2); ``end``: the corner after each.
+    :returns: (Z, P), polygon z holds point p of (P, 2).
+    """
+    px, py = points[None, None, :, 0], points[None, None, :, 1]
+    x1, y1 = start[:, :, None, 0], start[:, :, None, 1]
+    x2, y2 = end[:, :, None, 0], end[:, :, None, 1]
+    straddles = (y1 > py) != (y2 > py)
+    rise = np.where(y2 == y1, 1.0, y2 - y1)
+    crosses = straddles & (px < x1 + (py - y1) * (x2 - x1) / rise)
+    inside: Bool = crosses.sum(axis=1) % 2 == 1
+    return inside
 
 
 def feet(tracks: Tracks, size: tuple[int, int]) -> F64:

@@ -22,7 +22,13 @@ RULE_WORDS: dict[str, tuple[str, str]] = {
     "restricted_area": ("Person in restricted area", "Somebody is where only staff may be."),
     "crowding": ("Too many people", "There are more people than the lobby is meant for."),
     "camera_lost": ("Camera lost", "The camera gives no picture: this place is not being watched."),
+    "closed_hours": ("Person inside out of hours", "Somebody is inside while the lobby is closed."),
+    "person_down": ("Person on the floor", "Somebody lies on the floor and may need help."),
+    "firearm": ("Firearm seen", "The picture shows what looks like a firearm."),
     "knife": ("Knife seen", "The picture shows what looks like a knife."),
+    "tool": ("Tool at the machine", "Somebody holds what looks like a tool where it has no business."),
+    "face_cover": ("Covered face", "Somebody inside wears what hides the face."),
+    "helmet": ("Helmet kept on", "Somebody inside keeps a helmet on."),
     "test": ("Test mail", "Somebody asked this kiosk for a test mail. Nothing happened at the site."),
 }
 

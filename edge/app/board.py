@@ -29,7 +29,7 @@ from edge.health.interface import Check, Report, Status
 from edge.health.machine import read_disk, read_machine
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from edge.alerts.incident_store import IncidentStore
@@ -59,6 +59,7 @@ class Board:
     """Implements ``edge.health.interface.HealthSource``.
 
     :param delivery: None: mail is switched off, the outbox only collects.
+    :param resting_rules: rules that are on but have no class in this model, with the classes they lack.
     :param on_status: told the verdict every few seconds; for the status light.
     """
 
@@ -79,8 +80,10 @@ class Board:
         indicator: Indicator,
         clock: Clock,
         on_status: Callable[[Status], None],
+        resting_rules: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
         self._on_status = on_status
+        self._resting = dict(resting_rules or {})
         self._kiosk = kiosk
         self._version = version
         self._model = model
@@ -225,6 +228,7 @@ class Board:
                 "last_success": stats.last_success_utc.isoformat() if stats.last_success_utc else None,
             },
             "outputs": self._indicator.levels(),
+            "rules without a class in this model": {name: list(lacks) for name, lacks in self._resting.items()},
         }
 
     def _camera_details(self, camera: Camera) -> dict[str, Any]:

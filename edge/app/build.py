@@ -13,19 +13,24 @@ from edge.errors import ConfigError
 from edge.incidents import Incidents
 from edge.models.shipped import shipped_bundle
 from edge.pipeline import CAMERA_LOST, Line
+from edge.rules.closed_hours import ClosedHours
 from edge.rules.crowding import Crowding
+from edge.rules.head_cover import HeadCover
 from edge.rules.loitering import Loitering
 from edge.rules.object_seen import ObjectSeen
+from edge.rules.opening_hours import OpeningHours, parse_holiday, parse_span
+from edge.rules.person_down import PersonDown
 from edge.rules.restricted_area import RestrictedArea
+from edge.rules.tool import Tool
 from edge.track.tracker import Tracker
 from edge.types import Severity, Zone
 from edge.zones import ZoneMap
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from edge.config.tables import CameraTable
+    from edge.config.tables import CameraTable, FirearmTable, KnifeTable, ObjectTable, SeenTable
     from edge.detect.interface import Detector
     from edge.rules.interface import Rule
 
@@ -38,37 +43,49 @@ def build_detector(config: Config, config_path: Path) -> OnnxDetector:
     """The detector, checked against the rules that need its classes.
 
     :raises DetectorError: the model cannot be loaded.
-    :raises ConfigError: a rule names a class that the model does not know.
+    :raises ConfigError: a rule of the file names a class that the model does not know.
     """
     bundle = resolve(config_path, config.model.path) if config.model.path else shipped_bundle()
     manifest = read_manifest(bundle)
-    # Only what some rule asks for: the other classes would cost time and be followed for nothing.
-    wanted = {PERSON, *(c for table in config.rules.objects.values() if table.enabled for c in table.classes)}
-    unknown = sorted(wanted - set(manifest.classes))
+    tables = {**config.rules.seen, **{f"objects.{name}": table for name, table in config.rules.objects.items()}}
+    named = {c: f"rules.{name}" for name, table in tables.items() if table.enabled for c in table.classes}
+    unknown = sorted({PERSON, *named} - set(manifest.classes))
     if unknown:
+        where = ", ".join(sorted({named.get(c, "person") for c in unknown}))
         raise ConfigError(
-            f"{config_path}: rules.objects: the model {manifest.label} knows no {', '.join(map(repr, unknown))}",
+            f"{config_path}: {where}: the model {manifest.label} knows no {', '.join(map(repr, unknown))}",
             hint=f"allowed: {', '.join(manifest.classes)}",
         )
+    # Only what some rule asks for: the other classes would cost time and be followed for nothing.
+    wanted = {PERSON, *_held(config)} & set(manifest.classes)
     return OnnxDetector(bundle, threads=config.model.threads, classes=sorted(wanted))
+
+
+def resting_rules(config: Config, classes: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Built-in rules that are on but rest, because the model has none of their classes: name -> what it lacks."""
+    return {
+        name: wanted
+        for name, table in config.rules.seen.items()
+        if table.enabled and not set(wanted := tuple(table.classes) or (name,)) & set(classes)
+    }
 
 
 def build_line(config: Config, camera: CameraTable, detector: Detector) -> Line:
     """Tracker, zones and rules of one camera."""
     person = frozenset({detector.classes.index(PERSON)})
-    objects = {c for table in config.rules.objects.values() for c in table.classes if c in detector.classes}
+    zones = ZoneMap(
+        camera.name, [Zone(z.camera, z.name, z.zone_kind, np.array(z.polygon, np.float32)) for z in config.zones]
+    )
     return Line(
         tracker=Tracker(
             new_score=config.track.new_score,
             confirm_s=config.track.confirm_s,
             remember_s=config.track.remember_s,
             person_classes=person,
-            held_classes=frozenset(detector.classes.index(c) for c in objects),
+            held_classes=frozenset(detector.classes.index(c) for c in _held(config) if c in detector.classes),
         ),
-        zones=ZoneMap(
-            camera.name, [Zone(z.camera, z.name, z.zone_kind, np.array(z.polygon, np.float32)) for z in config.zones]
-        ),
-        rules=_rules(config, detector, person),
+        zones=zones,
+        rules=[*_people_rules(config, person), *_seen_rules(config, detector, person)],
     )
 
 
@@ -82,47 +99,131 @@ def build_incidents(config: Config, new_id: Callable[[], str]) -> Incidents:
     )
 
 
-def _rules(config: Config, detector: Detector, person: frozenset[int]) -> list[Rule]:
-    tables = config.rules
+def _held(config: Config) -> set[str]:
+    """Names of all classes that some rule asks for, people apart; the model need not have them."""
+    named = {c for name, t in config.rules.seen.items() if t.enabled for c in t.classes or (name,)}
+    return named | {c for t in config.rules.objects.values() if t.enabled for c in t.classes}
+
+
+def _hours(config: Config) -> OpeningHours:
+    table = config.opening_hours
+    return OpeningHours(
+        week=[[parse_span(text) for text in day] for day in table.week],
+        timezone=config.kiosk.zone_info,
+        holidays=[parse_holiday(text) for text in table.holidays],
+        holiday_spans=[parse_span(text) for text in table.on_holidays],
+    )
+
+
+def _people_rules(config: Config, person: frozenset[int]) -> list[Rule]:
+    """The rules about where people are, and for how long."""
+    loitering, restricted, closed = config.rules.loitering, config.rules.restricted_area, config.rules.closed_hours
+    crowding, down = config.rules.crowding, config.rules.person_down
     rules: list[Rule] = []
-    if tables.loitering.enabled:
+    if loitering.enabled:
         rules.append(
             Loitering(
                 person_classes=person,
-                dwell_s=tables.loitering.dwell_s,
-                escalate_s=tables.loitering.escalate_s,
-                severity=tables.loitering.level,
-                escalated=Severity.of(tables.loitering.escalated_severity),
+                dwell_s=loitering.dwell_s,
+                escalate_s=loitering.escalate_s,
+                machine_dwell_s=loitering.machine_dwell_s,
+                window_s=loitering.window_s,
+                window_dwell_s=loitering.window_dwell_s,
+                severity=loitering.level,
+                escalated=Severity.of(loitering.escalated_severity),
             )
         )
-    if tables.restricted_area.enabled:
+    if restricted.enabled:
         rules.append(
             RestrictedArea(
                 person_classes=person,
-                dwell_s=tables.restricted_area.dwell_s,
-                severity=tables.restricted_area.level,
+                dwell_s=restricted.dwell_s,
+                edge_margin=restricted.edge_margin,
+                severity=restricted.level,
             )
         )
-    if tables.crowding.enabled:
+    if closed.enabled:
+        rules.append(
+            ClosedHours(
+                person_classes=person,
+                hours=_hours(config),
+                dwell_s=closed.dwell_s,
+                margin_s=closed.margin_s,
+                severity=closed.level,
+            )
+        )
+    if crowding.enabled:
         rules.append(
             Crowding(
                 person_classes=person,
-                max_persons=tables.crowding.max_persons,
-                dwell_s=tables.crowding.dwell_s,
-                severity=tables.crowding.level,
+                max_persons=crowding.max_persons,
+                dwell_s=crowding.dwell_s,
+                near_s=crowding.near_s,
+                reach=crowding.reach,
+                severity=crowding.level,
             )
         )
+    if down.enabled:
+        rules.append(
+            PersonDown(person_classes=person, down_s=down.down_s, low=down.low, wide=down.wide, severity=down.level)
+        )
+    return rules
+
+
+def _seen_rules(config: Config, detector: Detector, person: frozenset[int]) -> list[Rule]:
+    """The rules about what the model recognises; those whose classes it lacks rest (see :func:`resting_rules`)."""
+    resting = resting_rules(config, detector.classes)
+
+    def classes(name: str, table: SeenTable) -> list[int]:
+        return [detector.classes.index(c) for c in table.classes or (name,) if c in detector.classes]
+
+    rules: list[Rule] = []
+    tool = config.rules.tool
+    if tool.enabled and "tool" not in resting:
+        rules.append(
+            Tool(
+                classes=classes("tool", tool),
+                min_score=tool.min_score,
+                seen_s=tool.seen_s,
+                window_s=tool.window_s,
+                score_s=tool.score_s,
+                near_person=tool.near_person,
+                hours=_hours(config),
+                reach=tool.reach,
+                anywhere_without_machine=tool.anywhere_without_machine,
+                severity=tool.level,
+            )
+        )
+    for name, cover in (("face_cover", config.rules.face_cover), ("helmet", config.rules.helmet)):
+        if cover.enabled and name not in resting:
+            rules.append(
+                HeadCover(
+                    name=name,
+                    classes=classes(name, cover),
+                    person_classes=person,
+                    min_score=cover.min_score,
+                    seen_s=cover.seen_s,
+                    window_s=cover.window_s,
+                    severity=cover.level,
+                )
+            )
+    objects: dict[str, FirearmTable | KnifeTable | ObjectTable] = {
+        "firearm": config.rules.firearm,
+        "knife": config.rules.knife,
+        **config.rules.objects,
+    }
     rules.extend(
         ObjectSeen(
             name=name,
-            classes=[detector.classes.index(c) for c in table.classes],
+            classes=classes(name, table),
             min_score=table.min_score,
             seen_s=table.seen_s,
             window_s=table.window_s,
+            score_s=table.score_s,
             near_person=table.near_person,
             severity=table.level,
         )
-        for name, table in tables.objects.items()
-        if table.enabled
+        for name, table in objects.items()
+        if table.enabled and name not in resting
     )
     return rules

@@ -24,7 +24,7 @@ from edge.alerts.pins import open_pin_factory
 from edge.alerts.worker import DeliveryWorker
 from edge.alerts.writer import Job, WriterWorker
 from edge.app.board import Board, Limits
-from edge.app.build import build_detector, build_incidents, build_line
+from edge.app.build import build_detector, build_incidents, build_line, resting_rules
 from edge.app.hand_over import AlertMaker, Annotator, acknowledge, hand_over
 from edge.cameras.capture import CaptureProcess
 from edge.cameras.source import Kind, Source, parse_source
@@ -98,6 +98,12 @@ class Appliance:
         delivery = None
         if channel:
             delivery = DeliveryWorker(outbox=outbox, channel=channel, resolve=evidence.resolve, clock=clock)
+        resting = resting_rules(config, detector.classes)
+        for rule, lacking in resting.items():
+            log.warning(
+                f"rule {rule} rests: the model {detector.model} knows no {', '.join(lacking)}",
+                extra={"kg": {"event": "rule_rests", "rule": rule, "lacking": list(lacking), "model": detector.model}},
+            )
         pipeline = Pipeline(
             detector=detector,
             lines={table.name: build_line(config, table, detector) for table in config.cameras},
@@ -133,6 +139,7 @@ class Appliance:
             incident_store=incident_store,
             indicator=indicator,
             clock=clock,
+            resting_rules=resting,
             on_status=lambda status: indicator.set_status("fault" if status is Status.FAIL else "healthy"),
         )
         url = self._serve_health(board, stack)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from edge.types import Observation, Scene
+    from edge.types import Observation, Scene, Withheld
 
 
 class Rule(Protocol):
@@ -20,5 +20,8 @@ class Rule(Protocol):
     @property
     def name(self) -> str: ...
 
-    def update(self, scene: Scene) -> Sequence[Observation]:
-        """What is true now. The same (rule, zone) may appear once at the most."""
+    def update(self, scene: Scene) -> Sequence[Observation | Withheld]:
+        """What is true now. The same (rule, zone) may appear once at the most.
+
+        A ``Withheld`` says what would be true if the rule could be sure, and why it is not.
+        """

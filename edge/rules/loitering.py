@@ -1,24 +1,65 @@
-"""``loitering``: one person stays in the lobby longer than a limit; worse after a second limit."""
+"""``loitering``: one person stays in the lobby longer than customers do, at once or in several visits; worse in time."""
 
 from __future__ import annotations
 
+from collections import deque
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from edge.rules.dwell import DwellClock, ids, persons, zones_of
+import numpy as np
+
+from edge.rules.dwell import Stays, zones_of
 from edge.types import Observation, Severity, ZoneKind
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
 
-    from edge.types import Scene
+    from edge.types import Bool, Scene
 
 _GRACE_S = 2.0
+_FORGET_S = 60.0  # a track that was not published for this long does not come back: ids are never used again
+_HALVES = 2.0
+
+
+@dataclass(slots=True)
+class _Person:
+    began_s: float  # of the present visit
+    dwell_s: float = 0.0  # of it so far
+    machine_s: float = 0.0  # of that, at the machine
+    last_s: float = 0.0  # last seen in the lobby
+    at_machine: bool = False
+    visits: deque[tuple[float, float]] = field(default_factory=deque)  # earlier ones: (end, seconds not at the machine)
+
+    @property
+    def idle_s(self) -> float:
+        return max(0.0, self.dwell_s - self.machine_s)
+
+
+@dataclass(frozen=True, slots=True)
+class _Excess:
+    value: float
+    limit: float
+    worse_at: float
+    what: str
+
+    @property
+    def rank(self) -> tuple[bool, float]:
+        return self.value > self.worse_at, self.value / self.limit
 
 
 class Loitering:
-    """True while a person's stay in a ``lobby`` zone is longer than ``dwell_s`` seconds.
+    """True while one of these holds for one person in a ``lobby`` zone.
 
-    :param escalate_s: from this stay on the observation has ``escalated`` severity.
+    - They were there for longer than ``dwell_s``, the time in a ``machine`` zone not counted; or
+    - they used the machine, and were there for longer than ``machine_dwell_s`` in all; or
+    - they came back again and again: within the last ``window_s``, all visits together, the time at the machine not
+      counted, were longer than ``window_dwell_s``.
+
+    A person is one track: who leaves the tracker's memory (out of sight for longer than it remembers) and comes back
+    is somebody new. "Again and again" therefore finds people who go in and out of the zone before the camera's eyes.
+
+    :param escalate_s: from this much on, instead of ``dwell_s``, the observation has ``escalated`` severity; the other
+        limits escalate at the same multiple of themselves.
     """
 
     name = "loitering"
@@ -29,38 +70,93 @@ class Loitering:
         person_classes: Collection[int],
         dwell_s: float,
         escalate_s: float,
+        machine_dwell_s: float = 600.0,
+        window_s: float = 1800.0,
+        window_dwell_s: float = 240.0,
         severity: Severity = Severity.LOW,
         escalated: Severity = Severity.HIGH,
     ) -> None:
         self._person_classes = person_classes
         self._dwell_s = dwell_s
-        self._escalate_s = escalate_s
+        self._worse = escalate_s / dwell_s
+        self._machine_dwell_s = machine_dwell_s
+        self._window_s = window_s
+        self._window_dwell_s = window_dwell_s
         self._severity = severity
         self._escalated = escalated
-        self._clocks: dict[str, DwellClock] = {}
+        self._stays: dict[str, Stays] = {}
+        self._people: dict[str, dict[int, _Person]] = {}
 
     def update(self, scene: Scene) -> list[Observation]:
-        people = persons(scene, self._person_classes, max_unseen_s=_GRACE_S)
+        machine = np.zeros(len(scene.tracks), np.bool_)
+        for _, row in zones_of(scene, ZoneKind.MACHINE):
+            machine |= row
         found = []
         for zone, inside in zones_of(scene, ZoneKind.LOBBY):
-            clock = self._clocks.setdefault(zone.name, DwellClock(grace_s=_GRACE_S))
-            dwell = clock.update(ids(scene, people & inside).tolist(), scene.frame.t_mono_s)
-            over = {track: s for track, s in dwell.items() if s > self._dwell_s}
+            if zone.name not in self._stays:
+                self._stays[zone.name] = Stays(person_classes=self._person_classes, grace_s=_GRACE_S)
+                self._people[zone.name] = {}
+            dwell = self._stays[zone.name].update(scene, inside)
+            over = self._judge(self._people[zone.name], dwell, machine, scene)
             if not over:
                 continue
-            longest = max(over.values())
+            worst = max(over.values(), key=lambda e: e.rank)
             found.append(
                 Observation(
                     camera=scene.frame.camera,
                     rule=self.name,
                     zone=zone.name,
-                    severity=self._escalated if longest > self._escalate_s else self._severity,
+                    severity=self._escalated if worst.value > worst.worse_at else self._severity,
                     track_ids=tuple(sorted(over)),
                     t_mono_s=scene.frame.t_mono_s,
-                    what="one person has stayed for" if len(over) == 1 else f"{len(over)} persons have stayed, one for",
-                    value=longest,
-                    threshold=self._dwell_s,
+                    what=f"one person {worst.what}" if len(over) == 1 else f"{len(over)} persons, one {worst.what}",
+                    value=worst.value,
+                    threshold=worst.limit,
                     unit="s",
                 )
             )
         return found
+
+    def _judge(
+        self, people: dict[int, _Person], dwell: Mapping[int, float], machine: Bool, scene: Scene
+    ) -> dict[int, _Excess]:
+        now = scene.frame.t_mono_s
+        at_machine = set(scene.tracks.track_id[machine].tolist())
+        over = {}
+        for track, stay_s in dwell.items():
+            person = people.setdefault(track, _Person(began_s=now - stay_s, last_s=now - stay_s))
+            if now - stay_s > person.last_s:  # the clock started anew: this is another visit
+                person.visits.append((person.last_s, person.idle_s))
+                person.began_s, person.machine_s, person.last_s = now - stay_s, 0.0, now - stay_s
+                person.at_machine = False
+            here = track in at_machine
+            # Where the person was between two frames is known at its ends only: a change happened half-way.
+            person.machine_s += (now - person.last_s) * (person.at_machine + here) / _HALVES
+            person.dwell_s, person.last_s, person.at_machine = stay_s, now, here
+            while person.visits and person.visits[0][0] < now - self._window_s:
+                person.visits.popleft()
+            excess = self._excess(person)
+            if excess:
+                over[track] = excess
+        for track in [t for t, p in people.items() if now - p.last_s > max(_FORGET_S, self._window_s)]:
+            del people[track]
+        present = set(scene.tracks.track_id.tolist())
+        for track in [t for t, p in people.items() if t not in present and now - p.last_s > _FORGET_S]:
+            del people[track]
+        return over
+
+    def _excess(self, person: _Person) -> _Excess | None:
+        """The limit that this person exceeds most, if any."""
+        together = person.idle_s + sum(s for _, s in person.visits)
+        beside = " beside the machine" if person.machine_s > 1 else ""
+        measures = (
+            (person.idle_s, self._dwell_s, f"has stayed{beside} for"),
+            (person.dwell_s if person.machine_s > 0 else 0.0, self._machine_dwell_s, "has been at the machine for"),
+            (
+                together if person.visits else 0.0,
+                self._window_dwell_s,
+                f"in {len(person.visits) + 1} visits has stayed for",
+            ),
+        )
+        over = [_Excess(v, limit, limit * self._worse, what) for v, limit, what in measures if v > limit]
+        return max(over, key=lambda e: e.rank, default=None)

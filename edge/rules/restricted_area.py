@@ -4,34 +4,54 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edge.rules.dwell import DwellClock, ids, persons, zones_of
+import numpy as np
+
+from edge.rules.distance import deepest_px, feet_px, heights_px, to_edge_px
+from edge.rules.dwell import Stays, zones_of
 from edge.types import Observation, Severity, ZoneKind
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from edge.types import Scene
+    from edge.types import Bool, Scene, Zone
 
 _GRACE_S = 0.6
 
 
 class RestrictedArea:
-    """True while a person is in a ``restricted`` zone for longer than ``dwell_s``: entered, not grazed its edge."""
+    """True while a person is in a ``restricted`` zone for longer than ``dwell_s``: entered, not grazed its edge.
+
+    A stay counts from the moment when the feet are inside by ``edge_margin``; from then on anywhere inside is inside.
+    Somebody who stands on the line, and whose box trembles across it, is therefore never in. In a zone too narrow for
+    that margin, half of the way to its middle is enough.
+
+    :param edge_margin: in heights of the person's box; a detector's box trembles by about 0.04.
+    """
 
     name = "restricted_area"
 
-    def __init__(self, *, person_classes: Collection[int], dwell_s: float, severity: Severity = Severity.HIGH) -> None:
+    def __init__(
+        self,
+        *,
+        person_classes: Collection[int],
+        dwell_s: float,
+        edge_margin: float = 0.12,
+        severity: Severity = Severity.HIGH,
+    ) -> None:
         self._person_classes = person_classes
         self._dwell_s = dwell_s
+        self._edge_margin = edge_margin
         self._severity = severity
-        self._clocks: dict[str, DwellClock] = {}
+        self._stays: dict[str, Stays] = {}
+        self._entered: dict[str, set[int]] = {}
+        self._deepest: dict[tuple[str, tuple[int, int]], float] = {}
 
     def update(self, scene: Scene) -> list[Observation]:
-        people = persons(scene, self._person_classes, max_unseen_s=_GRACE_S)
         found = []
         for zone, inside in zones_of(scene, ZoneKind.RESTRICTED):
-            clock = self._clocks.setdefault(zone.name, DwellClock(grace_s=_GRACE_S))
-            dwell = clock.update(ids(scene, people & inside).tolist(), scene.frame.t_mono_s)
+            if zone.name not in self._stays:
+                self._stays[zone.name] = Stays(person_classes=self._person_classes, grace_s=_GRACE_S)
+            dwell = self._stays[zone.name].update(scene, self._entered_in(scene, zone, inside))
             over = {track: s for track, s in dwell.items() if s > self._dwell_s}
             if over:
                 found.append(
@@ -51,3 +71,19 @@ class RestrictedArea:
                     )
                 )
         return found
+
+    def _entered_in(self, scene: Scene, zone: Zone, inside: Bool) -> Bool:
+        """Who is inside and was so by the margin at least once since they came in."""
+        size, tracks = scene.frame.size, scene.tracks
+        key = (zone.name, size)
+        if key not in self._deepest:
+            self._deepest = {k: v for k, v in self._deepest.items() if k[0] != zone.name}
+            self._deepest[key] = deepest_px(zone, size)
+        margin = np.minimum(self._edge_margin * heights_px(tracks), self._deepest[key] / 2)
+        deep = inside & (tracks.unseen_s == 0) & (to_edge_px(feet_px(tracks), zone, size) >= margin)
+        outside = ~inside & (tracks.unseen_s == 0)
+        before = self._entered.get(zone.name, set()) - set(tracks.track_id[outside].tolist())
+        entered = (before | set(tracks.track_id[deep].tolist())) & set(tracks.track_id.tolist())
+        self._entered[zone.name] = entered
+        mask: Bool = inside & np.isin(tracks.track_id, list(entered))
+        return mask

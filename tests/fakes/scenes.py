@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING
 
@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 SIZE = (640, 360)
+BLACK = np.zeros((SIZE[1], SIZE[0], 3), np.uint8)
 NOON = datetime(2026, 3, 1, 12, tzinfo=timezone.utc)
-PERSON, PHONE, KNIFE = 0, 1, 2
+PERSON, PHONE, KNIFE, TOOL, HELMET = 0, 1, 2, 3, 4
 
 
 @dataclass(frozen=True)
@@ -31,10 +32,12 @@ class Thing:
     score: float = 0.9
     unseen_s: float = 0.0
     holder: int = -1
+    age_s: float = 0.0  # 0: first seen in this very frame
+    width: float = 0.0  # px; 0: 0.4 of the height
 
     @property
     def box(self) -> tuple[float, float, float, float]:
-        half = 0.2 * self.height
+        half = self.width / 2 or 0.2 * self.height
         return (self.x - half, self.feet - self.height, self.x + half, self.feet)
 
 
@@ -43,7 +46,7 @@ def utc(t_s: float) -> datetime:
 
 
 def frame(t_s: float, *, seq: int = 0, camera: str = "lobby") -> Frame:
-    return Frame(np.zeros((SIZE[1], SIZE[0], 3), np.uint8), seq, t_s, utc(t_s), camera)
+    return Frame(BLACK, seq, t_s, utc(t_s), camera)
 
 
 def detections(*things: Thing) -> Detections:
@@ -64,7 +67,7 @@ def tracks(*things: Thing) -> Tracks:
         xyxy=np.array([t.box for t in things], np.float32),
         score=np.array([t.score for t in things], np.float32),
         class_id=np.array([t.cls for t in things], np.int64),
-        age_s=np.full(len(things), 5.0),
+        age_s=np.array([t.age_s for t in things], np.float64),
         unseen_s=np.array([t.unseen_s for t in things], np.float64),
         holder_id=np.array([t.holder for t in things], np.int64),
     )
@@ -75,10 +78,13 @@ def zone(kind: ZoneKind, x1: float, y1: float, x2: float, y2: float, *, name: st
     return Zone(camera, name or kind.value, kind, corners)
 
 
-def scene(t_s: float, *things: Thing, zones: Sequence[Zone] = ()) -> Scene:
+def scene(
+    t_s: float, *things: Thing, zones: Sequence[Zone] = (), t_utc: datetime | None = None, clock_synced: bool = True
+) -> Scene:
     """A scene at ``t_s``; without zones the whole picture is a lobby."""
     zone_map, followed = ZoneMap("lobby", zones), tracks(*things)
-    return Scene(frame(t_s), followed, zone_map.zones, zone_map.occupancy(followed, SIZE), clock_synced=True)
+    shot = frame(t_s) if t_utc is None else replace(frame(t_s), t_utc=t_utc)
+    return Scene(shot, followed, zone_map.zones, zone_map.occupancy(followed, SIZE), clock_synced=clock_synced)
 
 
 def observation(

@@ -1,0 +1,76 @@
+"""How far from a zone's edge, and from each other: in pixels of the frame, to be held against a person's height."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edge.zones import contains
+
+if TYPE_CHECKING:
+    from edge.types import F64, Bool, Scene, Tracks, Zone
+
+# A camera that looks down shows a step towards it about half as long as a step to the side.
+_DEPTH_STRETCH = 2.0
+_GRID = 66  # samples across a zone
+
+
+def feet_px(tracks: Tracks) -> F64:
+    """Bottom centres of the boxes (M, 2), pixels."""
+    box = tracks.xyxy.astype(np.float64)
+    return np.stack([(box[:, 0] + box[:, 2]) / 2, box[:, 3]], axis=1)
+
+
+def heights_px(tracks: Tracks) -> F64:
+    """Heights of the boxes (M,), pixels, at least 1."""
+    box = tracks.xyxy.astype(np.float64)
+    return np.maximum(box[:, 3] - box[:, 1], 1.0)
+
+
+def to_edge_px(points: F64, zone: Zone, size: tuple[int, int]) -> F64:
+    """Distance (M,) of points (M, 2) to the nearest edge of a zone, in pixels, whether inside or outside.
+
+    Edges along the picture's border do not count: nobody comes or goes over them within the picture.
+
+    :param size: (width, height) of the frame in pixels.
+    """
+    corners = zone.polygon.astype(np.float64)
+    ends = np.roll(corners, -1, axis=0)
+    border = (((corners <= 0) & (ends <= 0)) | ((corners >= 1) & (ends >= 1))).any(axis=1)
+    if border.all():
+        return np.full(len(points), np.inf)
+    a, b = corners[~border] * size, ends[~border] * size
+    along = b - a
+    length2 = np.maximum((along**2).sum(axis=1), 1e-9)
+    part = np.clip(((points[:, None] - a) * along).sum(axis=2) / length2, 0, 1)
+    nearest = a + part[..., None] * along
+    away: F64 = np.hypot(points[:, None, 0] - nearest[..., 0], points[:, None, 1] - nearest[..., 1]).min(axis=1)
+    return away
+
+
+def deepest_px(zone: Zone, size: tuple[int, int]) -> float:
+    """How far from its edges one can be in a zone at the most, in pixels."""
+    low, high = zone.polygon.min(axis=0), zone.polygon.max(axis=0)
+    steps = [np.linspace(a, b, _GRID)[1:-1] for a, b in zip(low, high, strict=True)]
+    grid = np.stack(np.meshgrid(*steps), axis=-1).reshape(-1, 2).astype(np.float64)
+    start = zone.polygon.astype(np.float64)[None]
+    inside = grid[contains(start, np.roll(start, -1, axis=1), grid)[0]]
+    return float(to_edge_px(inside * size, zone, size).max(initial=0.0))
+
+
+def floor_gap(one: F64, others: F64, heights: F64, height: float) -> F64:
+    """Distance (M,) on the floor between one pair of feet and others (M, 2), in body heights, roughly.
+
+    Good for "within arm's reach" of people near each other, for a camera that looks down at 20 to 45 degrees.
+    """
+    scale = (heights + height) / 2
+    gap: F64 = np.hypot(others[:, 0] - one[0], _DEPTH_STRETCH * (others[:, 1] - one[1])) / np.maximum(scale, 1.0)
+    return gap
+
+
+def near_zone(scene: Scene, zone: Zone, inside: Bool, *, reach: float) -> Bool:
+    """Which tracks (M,) stand in the zone (``inside``, (M,)), or within ``reach`` of their own height from it."""
+    away = to_edge_px(feet_px(scene.tracks), zone, scene.frame.size)
+    near: Bool = inside | (away <= reach * heights_px(scene.tracks))
+    return near

@@ -1,0 +1,60 @@
+"""Which rules a box gets, with a model that knows all they need, and with one that does not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fakes.detectors import FakeDetector
+
+from edge.app.build import build_detector, build_line, resting_rules
+from edge.config import Config
+from edge.errors import ConfigError
+
+COCO = ("person", "knife", "cell phone")
+KIOSK = ("person", "firearm", "knife", "tool", "face_cover", "helmet", "phone")
+
+
+def config(**rules: Any) -> Config:
+    return Config.model_validate({"cameras": [{"name": "lobby", "source": "/dev/video0"}], "rules": rules})
+
+
+def names(made: Config, classes: tuple[str, ...]) -> list[str]:
+    return [r.name for r in build_line(made, made.cameras[0], FakeDetector(classes=classes)).rules]
+
+
+PEOPLE = ["loitering", "restricted_area", "closed_hours", "crowding", "person_down"]
+
+
+def test_a_model_that_knows_everything_gets_all_rules_that_are_on() -> None:
+    assert sorted(names(config(), KIOSK)) == sorted([*PEOPLE, "firearm", "knife", "tool", "helmet"])
+    assert resting_rules(config(), KIOSK) == {}
+    assert "face_cover" in names(config(face_cover={"enabled": True}), KIOSK)
+
+
+def test_rules_whose_class_the_model_lacks_rest_and_are_named() -> None:
+    assert sorted(names(config(), COCO)) == sorted([*PEOPLE, "knife"])
+    assert resting_rules(config(), COCO) == {"firearm": ("firearm",), "tool": ("tool",), "helmet": ("helmet",)}
+
+
+def test_a_rule_that_is_off_does_not_rest() -> None:
+    off = {name: {"enabled": False} for name in ("firearm", "tool", "helmet", "knife")}
+    assert resting_rules(config(**off), COCO) == {}
+    assert names(config(**off), COCO) == PEOPLE
+
+
+def test_other_classes_can_stand_in() -> None:
+    made = config(tool={"classes": ["knife"]})
+    assert "tool" in names(made, COCO)
+    assert "tool" not in resting_rules(made, COCO)
+
+
+def test_a_class_that_the_file_names_must_be_known() -> None:
+    with pytest.raises(ConfigError, match=r"rules\.firearm: the model .* knows no 'gun'"):
+        build_detector(config(firearm={"classes": ["gun"]}), Path("kiosk.toml"))
+
+
+def test_a_rule_that_is_off_may_name_anything() -> None:
+    detector = build_detector(config(firearm={"classes": ["gun"], "enabled": False}), Path("kiosk.toml"))
+    assert "person" in detector.classes

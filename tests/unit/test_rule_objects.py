@@ -1,0 +1,159 @@
+"""Firearm, knife and tool: enough score, on one person, in the right place; covers on the head."""
+
+from __future__ import annotations
+
+from datetime import timezone, tzinfo
+
+import pytest
+from fakes.scenes import HELMET, KNIFE, PERSON, TOOL, Thing, scene, zone
+
+from edge.rules.head_cover import HeadCover
+from edge.rules.object_seen import ObjectSeen
+from edge.rules.opening_hours import OpeningHours, parse_span
+from edge.rules.tool import Tool
+from edge.types import Observation, Severity, Zone, ZoneKind
+
+MACHINE = zone(ZoneKind.MACHINE, 0.6, 0.5, 0.9, 1)
+LOBBY = zone(ZoneKind.LOBBY, 0.1, 0, 1, 1)
+
+
+def firearm(**kwargs: float) -> ObjectSeen:
+    values = {"min_score": 0.4, "seen_s": 0.7, "window_s": 3.0, "score_s": 0.5, **kwargs}
+    return ObjectSeen(name="firearm", classes=[KNIFE], **values)
+
+
+def hours(span: str = "00:00-24:00", tz: tzinfo = timezone.utc) -> OpeningHours:
+    return OpeningHours(week=[[parse_span(span)]] * 7, timezone=tz)
+
+
+def tool(opening: OpeningHours | None = None, **kwargs: float | bool) -> Tool:
+    return Tool(classes=[TOOL], min_score=0.5, seen_s=1.0, window_s=5.0, hours=opening or hours(), **kwargs)  # type: ignore[arg-type]
+
+
+def said(
+    rule: ObjectSeen | HeadCover, *things: Thing, zones: tuple[Zone, ...] = (), seconds: float = 4, synced: bool = True
+) -> list[Observation]:
+    return [
+        o
+        for k in range(round(seconds * 5))
+        for o in rule.update(scene(k * 0.2, *things, zones=zones, clock_synced=synced))
+    ]
+
+
+def test_doubtful_sightings_need_more_time_than_sure_ones() -> None:
+    def first(score: float) -> float:
+        rule = firearm()
+        gun = Thing(2, cls=KNIFE, holder=1, score=score)
+        return next(k * 0.2 for k in range(60) if rule.update(scene(k * 0.2, Thing(1), gun)))
+
+    assert first(0.9) == pytest.approx(0.8)
+    assert first(0.42) == pytest.approx(1.2)
+
+
+def test_flickers_on_two_people_do_not_add_up() -> None:
+    rule = firearm(seen_s=0.5)
+    for k in range(40):
+        flicker = Thing(10 + k, cls=KNIFE, holder=1 + k % 2) if k % 5 == 0 else None
+        things = [Thing(1, x=100), Thing(2, x=500), *([flicker] if flicker else [])]
+        assert rule.update(scene(k * 0.2, *things)) == []
+
+
+def test_flickers_on_one_person_do_whatever_the_tracker_calls_them() -> None:
+    rule = firearm()
+    found = [o for k in range(15) for o in rule.update(scene(k * 0.2, Thing(1), Thing(10 + k, cls=KNIFE, holder=1)))]
+    assert found[0].track_ids == (1, 14)
+
+
+def test_an_object_between_two_people_adds_up_as_itself() -> None:
+    rule = firearm()
+    for k in range(15):
+        found = rule.update(scene(k * 0.2, Thing(1), Thing(2), Thing(3, cls=KNIFE, holder=1 + k % 2)))
+    assert found != []
+
+
+HAMMER = Thing(2, cls=TOOL, holder=1)
+
+
+@pytest.mark.parametrize(
+    ("person", "zones", "opening", "counts"),
+    [
+        (Thing(1, x=480), (LOBBY, MACHINE), "00:00-24:00", True),
+        (Thing(1, x=350), (LOBBY, MACHINE), "00:00-24:00", True),  # 34 px beside the zone, less than 0.3 heights
+        (Thing(1, x=200), (LOBBY, MACHINE), "00:00-24:00", False),  # somewhere in the open lobby
+        (Thing(1, x=200), (LOBBY, MACHINE), "08:00-10:00", True),  # at noon, closed
+        (Thing(1, x=20), (LOBBY, MACHINE), "08:00-10:00", False),  # closed, but before the door
+        (Thing(1, x=200), (LOBBY,), "00:00-24:00", True),  # where the machine is nobody knows
+        (Thing(1, x=200), (), "00:00-24:00", True),
+    ],
+)
+def test_where_a_tool_counts(person: Thing, zones: tuple[Zone, ...], opening: str, counts: bool) -> None:
+    found = said(tool(hours(opening)), person, HAMMER, zones=zones)
+    assert bool(found) is counts
+    assert all(o.severity is Severity.HIGH and o.rule == "tool" for o in found)
+
+
+def test_a_tool_in_the_lobby_is_left_alone_while_the_time_is_unknown() -> None:
+    assert said(tool(hours("08:00-10:00")), Thing(1, x=200), HAMMER, zones=(LOBBY, MACHINE), synced=False) == []
+
+
+def test_without_a_machine_zone_tools_can_be_left_alone() -> None:
+    assert said(tool(anywhere_without_machine=False), Thing(1, x=200), HAMMER) == []
+
+
+def test_a_tool_that_nobody_holds_counts_only_where_the_policy_says_so() -> None:
+    alone = Thing(2, x=480, cls=TOOL)
+    assert said(tool(), alone, zones=(MACHINE,)) == []
+    assert said(tool(near_person=False), alone, zones=(MACHINE,)) != []
+
+
+def helmet(**kwargs: float) -> HeadCover:
+    values = {"min_score": 0.5, "seen_s": 2.0, "window_s": 5.0, **kwargs}
+    return HeadCover(name="helmet", classes=[HELMET], person_classes=[PERSON], **values)
+
+
+RIDER = Thing(1, x=300, feet=300, height=150)
+WORN = Thing(2, x=300, feet=178, height=30, cls=HELMET, holder=1)
+
+
+def test_a_helmet_on_a_head_is_told_after_some_seconds() -> None:
+    rule = helmet()
+    times = [k * 0.2 for k in range(30) if rule.update(scene(k * 0.2, RIDER, WORN))]
+    assert times[0] == pytest.approx(2.2)
+    assert said(helmet(), RIDER, WORN)[0].track_ids == (1,)
+
+
+def test_a_helmet_that_is_seen_every_other_frame_is_told_too() -> None:
+    rule = helmet()
+    found = [o for k in range(40) for o in rule.update(scene(k * 0.2, RIDER, *([WORN] if k % 2 else [])))]
+    assert found != []
+
+
+@pytest.mark.parametrize(
+    "cover",
+    [
+        Thing(2, x=330, feet=250, height=30, cls=HELMET, holder=1),  # under the arm
+        Thing(2, x=380, feet=178, height=30, cls=HELMET, holder=1),  # beside the head
+        Thing(2, x=300, feet=100, height=30, cls=HELMET, holder=1),  # on a shelf above
+        Thing(2, x=300, feet=178, height=30, cls=HELMET, holder=1, score=0.4),
+        Thing(2, x=300, feet=178, height=30, cls=TOOL, holder=1),
+        Thing(2, x=300, feet=178, height=30, cls=HELMET, holder=1, unseen_s=0.2),
+    ],
+)
+def test_what_is_no_helmet_on_a_head(cover: Thing) -> None:
+    assert said(helmet(), RIDER, cover) == []
+
+
+def test_a_helmet_taken_off_in_time_is_no_incident() -> None:
+    rule = helmet()
+    found = [o for k in range(40) for o in rule.update(scene(k * 0.2, RIDER, *([WORN] if k < 9 else [])))]
+    assert found == []
+
+
+def test_a_helmet_before_the_door_is_no_matter() -> None:
+    inside = zone(ZoneKind.LOBBY, 0.6, 0, 1, 1)
+    assert said(helmet(), RIDER, WORN, zones=(inside,)) == []
+
+
+def test_the_head_decides_whose_helmet_it_is_not_the_body_in_front() -> None:
+    behind = Thing(3, x=305, feet=270, height=150)  # its belly is where the helmet is; its head is 30 px higher
+    assert said(helmet(), RIDER, WORN, behind)[0].track_ids == (1,)
