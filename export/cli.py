@@ -106,7 +106,7 @@ def _export(args: argparse.Namespace) -> None:
     _say(f"evaluating on {len(val.images)} images")
     measured = _measure(args, model, content, val, pairs)
     _say("writing the bundle")
-    _bundle(args, model, content, recipe, chosen, measured)
+    _bundle(args, model=model, content=content, recipe=recipe, chosen=chosen, measured=measured)
     _report(args.out, len(content), measured)
 
 
@@ -158,6 +158,7 @@ def _measure(
 
 def _bundle(
     args: argparse.Namespace,
+    *,
     model: FloatModel,
     content: bytes,
     recipe: Recipe,

@@ -58,9 +58,7 @@ def read_dataset(data_yaml: Path, split: str) -> Dataset:
     try:
         described = YAML.load(str(data_yaml))
     except Exception as error:  # the YAML reader's errors share no base with ours
-        raise DatasetError(f"{data_yaml}: no valid YAML: {error}") from error
-    if not isinstance(described, dict):
-        raise DatasetError(f"{data_yaml}: must be a table of keys", hint="needed: path, train, val, names")
+        raise DatasetError(f"{data_yaml}: no valid table in YAML", hint="needed: path, train, val, names") from error
     names = _names(data_yaml, described.get("names"))
     folders = _folders(data_yaml, described, split)
     files = sorted({f for folder in folders for f in folder.rglob("*") if f.suffix.lower() in IMAGE_SUFFIXES})

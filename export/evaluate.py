@@ -156,7 +156,8 @@ def _average_precision(judged: tuple[Judged, ...], class_count: int) -> F64:
 
 
 def _annotations(judged: tuple[Judged, ...]) -> dict[str, Any]:
-    images, rows = [], []
+    images: list[dict[str, Any]] = []
+    rows: list[dict[str, Any]] = []
     for number, one in enumerate(judged, start=1):
         images.append({"id": number, "width": one.width, "height": one.height, "file_name": str(number)})
         for box, class_id in zip(one.truth.xyxy.tolist(), one.truth.class_id.tolist(), strict=True):

@@ -37,7 +37,7 @@ class FloatModel:
     anchors: int
 
 
-class _Distances(nn.Module):
+class _Distances(nn.Module):  # type: ignore[misc] # torch is not there when types are checked
     """The head's distribution layer: expected bin of each side's distribution, (1, 4 * bins, A) to (1, 4, A).
 
     The same as softmax and weighted sum, as a quotient of two sums of exponentials: onnxruntime's softmax over so
@@ -57,7 +57,7 @@ class _Distances(nn.Module):
         return (weighted / total).view(1, 4, anchors)
 
 
-class _KioskGraph(nn.Module):
+class _KioskGraph(nn.Module):  # type: ignore[misc] # torch is not there when types are checked
     """Puts the camera's byte order in front of an ultralytics detection network and splits its answer."""
 
     def __init__(self, network: nn.Module, class_count: int) -> None:

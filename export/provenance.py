@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import distributions
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -28,10 +28,5 @@ def describe(weights: Path, data_yaml: Path, renamed: Mapping[str, str]) -> dict
 
 def tools() -> dict[str, str]:
     """Versions of what made the bundle."""
-    found = {}
-    for name in _TOOLS:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
+    installed = {(d.metadata["Name"] or "").lower(): d.version for d in distributions()}
+    return {name: installed[name] for name in _TOOLS if name in installed}

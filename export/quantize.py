@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import logging
 import tempfile
 from dataclasses import dataclass
@@ -18,7 +20,7 @@ from export.onnx_export import INPUT_NAME, FloatModel
 from export.ranges import best_ranges
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from edge.types import U8
 
@@ -77,10 +79,8 @@ def quantize(model: FloatModel, tensors: Sequence[U8], recipe: Recipe) -> bytes:
     first = _scaling_nodes(model.graph)
     excluded = [*first, *tail, *_named(model.graph, recipe.keep_float)]
     extra: dict[str, Any] = {}
-    if recipe.method is Method.LEAST_ERROR:
-        ranges = best_ranges(model.graph, tensors, {*first, *tail})
-    else:
-        ranges = {}
+    least_error = recipe.method is Method.LEAST_ERROR
+    ranges = best_ranges(model.graph, tensors, {*first, *tail}) if least_error else {}
     # The picture's bytes are the quantised input already: 0..255 stands for 0..1.
     ranges[_scaled_input(model.graph)] = (0.0, 1.0)
     extra["TensorQuantOverrides"] = {
@@ -134,7 +134,8 @@ def tail_nodes(graph: onnx.ModelProto) -> list[str]:
 
 def _scaling_nodes(graph: onnx.ModelProto) -> list[str]:
     """The nodes between the picture and the first convolution: transpose, cast, scale."""
-    names, name = [], INPUT_NAME
+    names: list[str] = []
+    name = INPUT_NAME
     while True:
         readers = [node for node in graph.graph.node if name in node.input]
         if len(readers) != 1 or readers[0].op_type == "Conv":
@@ -145,7 +146,7 @@ def _scaling_nodes(graph: onnx.ModelProto) -> list[str]:
 
 def _scaled_input(graph: onnx.ModelProto) -> str:
     last = _scaling_nodes(graph)[-1]
-    return next(node.output[0] for node in graph.graph.node if node.name == last)
+    return str(next(node.output[0] for node in graph.graph.node if node.name == last))
 
 
 def _take_bytes(graph: onnx.ModelProto) -> None:
@@ -178,12 +179,13 @@ def _named(graph: onnx.ModelProto, parts: Sequence[str]) -> list[str]:
     return [name for name in names if any(part in name for part in parts)]
 
 
-class _quiet:  # noqa: N801 - reads as a statement
-    """onnxruntime's quantiser advises and debugs through the root logger."""
-
-    def __enter__(self) -> None:
-        self._before = logging.root.manager.disable
-        logging.disable(logging.WARNING)
-
-    def __exit__(self, *_: object) -> None:
-        logging.disable(self._before)
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """onnxruntime's quantiser advises through the root logger and prints what it is about to do."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            yield
+    finally:
+        logging.disable(before)

@@ -53,7 +53,8 @@ class Decoder:
         if self._ids is not None:
             scores = scores[self._ids]
         # Most classes are nowhere in the picture: one look at each row's best leaves a few rows to search.
-        some = np.flatnonzero(scores.max(axis=1) >= self._thresholds)
+        # "Not below", because an undefined score would otherwise hide its whole row.
+        some = np.flatnonzero(~(scores.max(axis=1) < self._thresholds))
         rows = scores[some]
         row, anchor = np.nonzero(rows >= self._thresholds[some, None])
         score = rows[row, anchor]

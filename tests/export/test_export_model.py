@@ -1,0 +1,165 @@
+"""The whole road: weights that were never trained, a drawn data set, a bundle that the kiosk's detector runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch")
+pytest.importorskip("ultralytics")
+
+from edge.detect.manifest import read_manifest
+from edge.detect.onnx import OnnxDetector
+from edge.errors import EX_CONFIG, EX_DATAERR, EX_NOINPUT
+from export.cli import main
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.export
+
+SMALL = ("--height", "64", "--width", "96", "--calibration-images", "16", "--threads", "1")
+PHONE = ("--map", "phone=cell phone")
+
+
+@pytest.fixture(scope="module")
+def exported(weights: Path, lasting_data_yaml: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("export") / "bundle"
+    code = main([str(weights), "--data", str(lasting_data_yaml), "--out", str(out), "--name", "random", *SMALL, *PHONE])
+    assert code == 0
+    return out
+
+
+def test_the_bundle_runs_on_the_kiosk_s_detector(exported: Path) -> None:
+    detector = OnnxDetector(exported, threads=1, score_floor=0.0, max_detections=20)
+    assert detector.model == "random 1"
+    assert detector.classes[0] == "person"
+    assert len(detector.classes) == 80
+    found = detector.detect_image(np.random.default_rng(1).integers(0, 255, (200, 300, 3), dtype=np.uint8))
+    assert 0 < len(found) <= 20
+
+
+def test_the_manifest_tells_where_the_model_comes_from(exported: Path) -> None:
+    manifest = read_manifest(exported)
+    assert (manifest.input.height, manifest.input.width) == (64, 96)
+    assert manifest.outputs.scores.shape == (1, 80, 8 * 12 + 4 * 6 + 2 * 3)
+    assert manifest.calibration is not None
+    assert manifest.calibration.images == 16
+    assert manifest.metrics["as_is"].images == 6
+    assert set(manifest.metrics["as_is"].int8.classes) <= {"person", "knife", "phone"}
+    assert manifest.provenance["weights"] == "random.pt"
+    assert len(manifest.provenance["weights_sha256"]) == 64
+    assert "onnxruntime" in manifest.tools
+    text = (exported / "manifest.json").read_text()
+    assert str(exported.parent) not in text, "a path of the exporting machine has no place in a bundle"
+    assert {p.name for p in exported.iterdir()} == {"manifest.json", "model.onnx"}
+    assert not list(exported.parent.glob(".bundle*")), "something was left beside the bundle"
+
+
+def test_the_graph_takes_camera_bytes_and_keeps_its_tail_in_float(exported: Path) -> None:
+    onnx = pytest.importorskip("onnx")
+    graph = onnx.load(str(exported / "model.onnx")).graph
+    readers: dict[str, list[str]] = {}
+    for node in graph.node:
+        for name in node.input:
+            readers.setdefault(name, []).append(node.op_type)
+    assert readers["image"] == ["Transpose"]
+    convolutions = [n for n in graph.node if n.op_type == "Conv"]
+    dequantised = {o for n in graph.node if n.op_type == "DequantizeLinear" for o in n.output}
+    assert len(convolutions) == 63
+    assert all(n.input[0] in dequantised and n.input[1] in dequantised for n in convolutions)
+    quantised = {name for n in graph.node if n.op_type == "QuantizeLinear" for name in n.input}
+    tail = [n for n in graph.node if n.op_type in {"Exp", "MatMul", "Div", "Sub"} or n.name.endswith("22/Sigmoid")]
+    assert {n.op_type for n in tail} == {"Exp", "MatMul", "Div", "Sub", "Sigmoid"}
+    assert not quantised & {o for n in tail for o in n.output}
+
+
+def test_float_graph_agrees_with_ultralytics(weights: Path) -> None:
+    import onnxruntime as ort  # noqa: PLC0415
+    import torch  # noqa: PLC0415
+    from ultralytics import YOLO  # noqa: PLC0415
+
+    from export.onnx_export import export_float  # noqa: PLC0415
+
+    model = export_float(weights, height=64, width=96)
+    image = np.random.default_rng(3).integers(0, 255, (1, 64, 96, 3), dtype=np.uint8)
+    session = ort.InferenceSession(model.graph.SerializeToString(), providers=["CPUExecutionProvider"])
+    boxes, scores = session.run(["boxes", "scores"], {"image": image})
+    rgb = torch.from_numpy(image[..., ::-1].copy()).permute(0, 3, 1, 2).float() / 255
+    with torch.no_grad():
+        reference = YOLO(str(weights)).model.float().eval()(rgb)[0].numpy()
+    np.testing.assert_allclose(boxes, reference[:, :4], atol=2e-2)
+    np.testing.assert_allclose(scores, reference[:, 4:], atol=1e-4)
+
+
+def test_the_same_inputs_give_the_same_bytes(weights: Path, data_yaml: Path, tmp_path: Path) -> None:
+    outs = [tmp_path / name / "bundle" for name in ("one", "two")]
+    for out in outs:
+        out.parent.mkdir()
+        command = [sys.executable, "-m", "export.cli", str(weights), "--data", str(data_yaml), "--out", str(out)]
+        env = {**os.environ, "SOURCE_DATE_EPOCH": "1767603600"}
+        subprocess.run([*command, *SMALL, *PHONE], env=env, check=True, capture_output=True)
+    for name in ("model.onnx", "manifest.json"):
+        assert (outs[0] / name).read_bytes() == (outs[1] / name).read_bytes()
+    assert json.loads((outs[0] / "manifest.json").read_text())["created_utc"] == "2026-01-05T09:00:00Z"
+
+
+def test_an_older_bundle_gives_way_and_anything_else_does_not(
+    exported: Path, weights: Path, data_yaml: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    precious = tmp_path / "precious"
+    precious.mkdir()
+    (precious / "thesis.txt").write_text("years of work")
+    code = main([str(weights), "--data", str(data_yaml), "--out", str(precious), *SMALL])
+    assert code == EX_CONFIG
+    assert "something other than a bundle" in capsys.readouterr().err
+    assert (precious / "thesis.txt").exists()
+    before = (exported / "manifest.json").read_text()
+    again = [str(weights), "--data", str(data_yaml), "--out", str(exported), "--name", "second", *SMALL, *PHONE]
+    assert main(again) == 0
+    assert read_manifest(exported).name == "second"
+    assert before != (exported / "manifest.json").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (("--map", "phone=unicorn"), EX_DATAERR, "the model has no class 'unicorn'"),
+        (("--map", "horn=person"), EX_DATAERR, "the data set has no class 'horn'"),
+        (("--keep-float", "no such layer"), EX_CONFIG, "no node's name contains it"),
+        (("--calibration-images", "8"), EX_DATAERR, "at least 16"),
+        (("--calibration-images", "500"), EX_DATAERR, "18 images, 500 are needed"),
+    ],
+)
+def test_wrong_arguments_write_nothing(
+    weights: Path,
+    data_yaml: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    *,
+    arguments: tuple[str, ...],
+    code: int,
+    words: str,
+) -> None:
+    out = tmp_path / "bundle"
+    assert main([str(weights), "--data", str(data_yaml), "--out", str(out), *SMALL, *arguments]) == code
+    assert words in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_missing_and_foreign_weights_are_told(
+    data_yaml: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    common = ["--data", str(data_yaml), "--out", str(tmp_path / "bundle"), *SMALL]
+    assert main([str(tmp_path / "yolov8n.pt"), *common]) == EX_NOINPUT
+    assert "yolov8n.pt: no such file" in capsys.readouterr().err
+    text = tmp_path / "text.pt"
+    text.write_text("not weights")
+    assert main([str(text), *common]) == EX_CONFIG
+    assert "text.pt: cannot be loaded" in capsys.readouterr().err
