@@ -16,7 +16,6 @@ from edge.alerts.identity import is_valid_id
 from edge.alerts.outbox_rows import DELIVERED, HELD, WAITING, OutboxStats
 from edge.alerts.schedule import Backoff, remaining_s
 from edge.errors import OutboxError
-from edge.types import Severity
 
 if TYPE_CHECKING:
     import sqlite3
@@ -39,7 +38,7 @@ class Outbox:
     :param max_items: undelivered alerts kept at the most; beyond it the lowest severity goes first, then the oldest.
     :param max_bytes: the same bound on the alerts' text, in bytes (pictures have the evidence store's own bound).
     :param max_age_s: undelivered alerts older than this are dropped; 0: never. Measured on a synchronised clock only.
-    :param keep_delivered: delivered alerts kept for the technician, and against a second enqueue of the same id.
+    :param keep_delivered: delivered alerts kept, at least, for the technician, and against a second enqueue of the same id.
     :param adopt_schedules: the service takes over the schedules of an earlier boot; False for a command-line tool
         that looks in beside the running service.
     :raises OutboxError: the database cannot be read or written.
@@ -136,12 +135,9 @@ class Outbox:
         return None if first is None else max(0.0, float(first) - self._clock.monotonic_s())
 
     def critical_waits(self) -> bool:
-        """Whether a critical alert is undelivered. :raises OutboxError: as :meth:`due`."""
+        """Whether a critical alert is undelivered and not held. :raises OutboxError: as :meth:`due`."""
         with self._database.reading() as db:
-            row = db.execute(
-                "SELECT 1 FROM outbox WHERE state = ? AND severity = ? LIMIT 1", (WAITING, int(Severity.CRITICAL))
-            ).fetchone()
-        return row is not None
+            return rows.critical_waits(db)
 
     def mark_delivered(self, alert_id: str) -> None:
         """The channel took responsibility. Those refused along with the whole channel may go now.

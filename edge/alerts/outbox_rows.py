@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 WAITING, HELD, DELIVERED, CORRUPT = "waiting", "held", "delivered", "corrupt"
 KEEP_CORRUPT = 100
+_TRIM_BEYOND = 100  # rows are trimmed by the hundred: each single deletion would cost three pages of the card
+_CRITICAL, _OTHER = f"severity = {Severity.CRITICAL:d}", f"severity < {Severity.CRITICAL:d}"
 
 _COLUMNS = "seq, alert_id, severity, payload, sha256, state, attempts, last_error, stored_utc, next_utc, delivered_utc"
 _EPOCH = datetime.fromtimestamp(0, timezone.utc)
@@ -119,13 +121,21 @@ def due(db: sqlite3.Connection, *, now_s: float, limit: int, urgent_only: bool) 
     """Alerts whose time has come, critical first, then by arrival."""
     never = "AND attempts = 0" if urgent_only else ""
     found: list[tuple[Any, ...]] = []
-    for comparison in ("=",) if urgent_only else ("=", "<"):
-        if len(found) < limit:
-            found += db.execute(
-                f"SELECT {_COLUMNS} FROM outbox WHERE state IN (?, ?) AND severity {comparison} ?"  # noqa: S608
+    # The number stands in the text, not in a parameter: only so SQLite knows that the small index will do.
+    for which in (_CRITICAL,) if urgent_only else (_CRITICAL, _OTHER):
+        if len(found) == limit:
+            break
+        # One state at a time: in this order the index needs no sorting, however many wait.
+        rows = [
+            row
+            for state in (WAITING, HELD)
+            for row in db.execute(
+                f"SELECT {_COLUMNS} FROM outbox WHERE state = ? AND {which}"  # noqa: S608 - constants
                 f" AND next_mono_s <= ? {never} ORDER BY seq LIMIT ?",
-                (WAITING, HELD, int(Severity.CRITICAL), now_s, limit - len(found)),
-            ).fetchall()
+                (state, now_s, limit - len(found)),
+            )
+        ]
+        found += sorted(rows, key=lambda row: row[0])[: limit - len(found)]
     return [_entry(row) for row in found]
 
 
@@ -200,7 +210,18 @@ def stats(db: sqlite3.Connection) -> tuple[OutboxStats, tuple[datetime, str, flo
     return found, None if oldest is None else (_utc(oldest[0]), str(oldest[1]), _number(oldest[2]))
 
 
+def critical_waits(db: sqlite3.Connection) -> bool:
+    """Whether a critical alert is undelivered and not refused for good."""
+    return (
+        db.execute(f"SELECT 1 FROM outbox WHERE state = ? AND {_CRITICAL} LIMIT 1", (WAITING,)).fetchone()  # noqa: S608
+        is not None
+    )
+
+
 def _trim(db: sqlite3.Connection, state: str, keep: int) -> None:
+    (there,) = db.execute("SELECT COUNT(*) FROM outbox WHERE state = ?", (state,)).fetchone()
+    if there <= keep + min(keep, _TRIM_BEYOND):
+        return
     db.execute(
         "DELETE FROM outbox WHERE state = ? AND seq <="
         " (SELECT seq FROM outbox WHERE state = ? ORDER BY seq DESC LIMIT 1 OFFSET ?)",

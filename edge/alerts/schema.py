@@ -15,7 +15,7 @@ MAGIC = b"SQLite format 3\0"  # the first bytes of every SQLite file
 MIGRATIONS: tuple[str, ...] = (
     """
     CREATE TABLE outbox (
-        seq INTEGER PRIMARY KEY AUTOINCREMENT,  -- the order of arrival: the wall clock may jump, this does not
+        seq INTEGER PRIMARY KEY,                -- the order of arrival: the wall clock may jump, this does not
         alert_id TEXT NOT NULL UNIQUE,
         severity INTEGER NOT NULL,
         payload TEXT NOT NULL,
@@ -36,7 +36,7 @@ MIGRATIONS: tuple[str, ...] = (
         delivered_utc TEXT
     );
     CREATE INDEX outbox_state ON outbox (state, seq, size_bytes);
-    CREATE INDEX outbox_urgent ON outbox (state, severity, seq);
+    CREATE INDEX outbox_critical ON outbox (state, seq) WHERE severity = 3;  -- few: most alerts cost no write here
     CREATE TABLE recipients (
         alert_id TEXT NOT NULL,
         recipient TEXT NOT NULL,
@@ -48,7 +48,7 @@ MIGRATIONS: tuple[str, ...] = (
         note TEXT NOT NULL DEFAULT ''
     ) WITHOUT ROWID;
     CREATE TABLE incidents (
-        seq INTEGER PRIMARY KEY AUTOINCREMENT,
+        seq INTEGER PRIMARY KEY,
         incident_id TEXT NOT NULL UNIQUE,
         closed INTEGER NOT NULL DEFAULT 0,
         payload TEXT NOT NULL,
