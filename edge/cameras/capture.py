@@ -189,9 +189,15 @@ class CaptureProcess:
             wait_s = max(delay_s, _REFUSED_DELAY_S) if refused else delay_s
             self._tell_lost(why, wait_s)
             delay_s = min(delay_s * 2.0, self._retry_at_most_s)
-            select.select([self._wake_r], [], [], wait_s)
+            self._pause(wait_s)
             with self._news:
                 self._restarts += 1
+
+    def _pause(self, seconds: float) -> None:
+        """Wait, unless ``close`` is called."""
+        wake = select.poll()
+        wake.register(self._wake_r, select.POLLIN)
+        wake.poll(seconds * 1000.0)
 
     def _live_once(self) -> tuple[str, bool]:
         """Run one child until it is gone or hangs; (why, whether the camera refused the credentials)."""

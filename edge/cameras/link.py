@@ -63,6 +63,7 @@ class ChildLink:
                 raise
         assert self._process.stdout is not None  # noqa: S101 - it was asked for above
         self._output = self._process.stdout.fileno()
+        self._output_open = True
         os.set_blocking(self._output, False)
         self._sock.settimeout(0.0)
         with contextlib.suppress(OSError):  # it died at once: the next poll says so
@@ -82,8 +83,11 @@ class ChildLink:
 
         :raises wire.WireError: it said something that makes no sense.
         """
-        waiting = [self._sock.fileno(), wake_fd, self._output]
-        ready = select.select(waiting, [], [], max(0.0, timeout_s))[0]
+        watched = select.poll()
+        fds = [self._sock.fileno(), wake_fd, *([self._output] if self._output_open else [])]
+        for fd in fds:
+            watched.register(fd, select.POLLIN)
+        ready = {fd for fd, _ in watched.poll(max(0.0, timeout_s) * 1000.0)}
         if self._output in ready:
             self._read_lines()
         return self._receive() if self._sock.fileno() in ready else []
@@ -150,7 +154,8 @@ class ChildLink:
             data = os.read(self._output, 65536)
         except OSError:
             return
-        if not data:
+        if not data:  # a child that is hushed closes it, and goes on
+            self._output_open = False
             return
         *lines, self._rest = (self._rest[-4096:] + data).split(b"\n")
         self._lines.extend(line[:500].decode("utf-8", "replace") for line in lines)

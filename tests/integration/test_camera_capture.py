@@ -183,6 +183,18 @@ def test_a_wrong_password_is_said_in_words_and_not_tried_often(start: Callable[.
         assert real.connects == connects
 
 
+def test_after_a_refusal_a_camera_is_live_again_at_the_usual_cost(start: Callable[..., CaptureProcess]) -> None:
+    with HttpCamera(fps=20.0, refuse=503) as real:
+        camera = start(real.url())
+        wait_for(lambda: "no further client" in camera.status().detail)
+        real.refuse = 0
+        first = read_until(camera)
+        began_s = time.process_time()
+        time.sleep(1.0)
+        assert time.process_time() - began_s < 0.3
+        assert camera.read(1.0).seq > first.seq + 5
+
+
 def test_a_silent_server_blocks_nobody(start: Callable[..., CaptureProcess]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         camera = start(f"rtsp://127.0.0.1:{silent.getsockname()[1]}/s", lost_after_s=0.3, open_timeout_s=0.5)
