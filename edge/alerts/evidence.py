@@ -84,7 +84,11 @@ class EvidenceStore:
         :param role: annotated or clean.
         :raises StateError: not stored: no space, read-only, or not a picture.
         """
-        if shutil.disk_usage(self.folder).free < self._min_free_bytes and not self.make_room(self._min_free_bytes):
+        try:
+            room = shutil.disk_usage(self.folder).free >= self._min_free_bytes or self.make_room(self._min_free_bytes)
+        except OSError as error:
+            raise StateError(f"the evidence folder {self.folder} is gone: {error.strerror}", hint="Restart.") from error
+        if not room:
             raise StateError(
                 f"the disk of {self.folder} is nearly full: the picture was not kept",
                 hint=f"Pictures leave {self._min_free_bytes // 1024**2} MiB to the alerts; free some space.",

@@ -6,8 +6,9 @@ import logging
 import math
 import random
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
+from edge.alerts.outbox_rows import WAITING, Entry
 from edge.alerts.schedule import Backoff
 from edge.errors import ChannelError, OutboxError, PermanentRefusal
 from edge.types import Severity
@@ -18,15 +19,23 @@ if TYPE_CHECKING:
 
     from edge.alerts.interface import Channel
     from edge.alerts.outbox import Outbox
-    from edge.alerts.outbox_rows import Entry
     from edge.clock import Clock
     from edge.types import Alert, EvidenceRef
 
 log = logging.getLogger(__name__)
 
+IN_MEMORY = -1  # row number of an alert that has none
 IDLE_S = 30.0
 STORE_TROUBLE_S = 5.0
 EXPIRE_EVERY_S = 3600.0
+
+
+class Memory(Protocol):
+    """Alerts that could not be stored: the writer's."""
+
+    def unstored(self) -> tuple[Alert, ...]: ...
+
+    def forget(self, alert_id: str) -> None: ...
 
 
 class DeliveryWorker:
@@ -74,6 +83,8 @@ class DeliveryWorker:
         # What a failing disk would not take: when to try again (monotonic seconds), infinity: it was delivered.
         self._unstored: dict[str, float] = {}
         self._pause_capped = True
+        self._memory: Memory | None = None
+        self._trouble = ""
         self._beat_s = clock.monotonic_s()
 
     @property
@@ -110,9 +121,15 @@ class DeliveryWorker:
             return not self._thread.is_alive()
         return True
 
+    def also_deliver(self, memory: Memory) -> None:
+        """Alerts that the disk refuses go out from memory: late proof is better than a late police."""
+        self._memory = memory
+
     def step(self) -> float:
         """Deliver at most one alert; returns the seconds to wait before the next step. Never raises."""
         self._beat_s = self._clock.monotonic_s()
+        entry: Entry | None = None
+        wait_s = IDLE_S
         try:
             if self._beat_s >= self._expire_at_s:
                 self._expire_at_s = self._beat_s + EXPIRE_EVERY_S
@@ -121,18 +138,24 @@ class DeliveryWorker:
             pause_s = self._pause_left_s()
             due = self._outbox.due(limit=1 + len(self._unstored), urgent_only=pause_s > 0)
             entry = next((e for e in due if self._unstored.get(e.alert_id, 0.0) <= self._beat_s), None)
-            if entry is not None:
-                return self._deliver(entry)
-            next_s = None if self._unstored else self._outbox.next_due_in_s()
+            if entry is None:
+                next_s = self._outbox.next_due_in_s()
+                wait_s = IDLE_S if next_s is None else min(IDLE_S, max(next_s, pause_s))
+            self._trouble = ""
         except OutboxError as error:
-            log.error(  # noqa: TRY400 - the message says it all
-                f"the outbox cannot be used: {error.message}",
-                extra={"kg": {"event": "outbox_trouble", "error": error.message}},
-            )
-            return STORE_TROUBLE_S
-        if self._unstored:
-            return STORE_TROUBLE_S
-        return IDLE_S if next_s is None else min(IDLE_S, max(next_s, pause_s))
+            wait_s = STORE_TROUBLE_S
+            if error.message != self._trouble:
+                log.error(  # noqa: TRY400 - the message says it all
+                    f"the outbox cannot be used: {error.message}",
+                    extra={"kg": {"event": "outbox_trouble", "error": error.message}},
+                )
+            self._trouble = error.message
+        if entry is None:
+            entry = self._from_memory()
+        if entry is not None and entry.alert is not None:
+            return self._deliver(entry, entry.alert)
+        in_memory = self._unstored or (self._memory is not None and self._memory.unstored())
+        return STORE_TROUBLE_S if in_memory else wait_s
 
     def _run(self) -> None:
         while True:
@@ -143,10 +166,19 @@ class DeliveryWorker:
             if wait_s > 0:
                 self._clock.wait(self._wake, wait_s)
 
-    def _deliver(self, entry: Entry) -> float:
-        alert = entry.alert
-        if alert is None:  # due() sets such rows aside; nothing to send
-            return 0.0
+    def _from_memory(self) -> Entry | None:
+        """An alert that could not be stored, if one is to be tried now."""
+        if self._memory is None:
+            return None
+        for alert in self._memory.unstored():
+            urgent = alert.severity is Severity.CRITICAL
+            paused = self._pause_s > 0 and self._beat_s < self._pause_from_s + self._pause_s and not urgent
+            if self._unstored.get(alert.alert_id, 0.0) <= self._beat_s and not paused:
+                now_utc = self._clock.utc_now()
+                return Entry(IN_MEMORY, alert.alert_id, alert, alert.severity, WAITING, 0, "", now_utc, now_utc, None)
+        return None
+
+    def _deliver(self, entry: Entry, alert: Alert) -> float:
         waited_s = self._outbox.waited_s(alert)
         try:
             self._channel.send(alert, self._pictures(alert), waited_s=waited_s)
@@ -161,10 +193,13 @@ class DeliveryWorker:
             )
             self._mark_failed(entry, f"{type(error).__name__}: {error}", permanent=False, channel_wide=False)
             return 0.0
-        self._delivered(alert, waited_s, entry.attempts + 1)
-        return 0.0 if self._outbox.critical_waits() else self._pace_s
+        self._delivered(entry, alert, waited_s)
+        try:
+            return 0.0 if self._outbox.critical_waits() else self._pace_s
+        except OutboxError:
+            return self._pace_s
 
-    def _delivered(self, alert: Alert, waited_s: float, attempts: int) -> None:
+    def _delivered(self, entry: Entry, alert: Alert, waited_s: float) -> None:
         self._end_pause()
         log.info(
             f"alert {alert.alert_id} delivered by {self._channel.name}",
@@ -176,15 +211,19 @@ class DeliveryWorker:
                     "severity": alert.severity.label,
                     "channel": self._channel.name,
                     "waited_s": round(waited_s, 1),
-                    "attempts": attempts,
+                    "attempts": entry.attempts + 1,
                 }
             },
         )
-        try:
-            self._outbox.mark_delivered(alert.alert_id)
-        except OutboxError as error:
-            self._unstored[alert.alert_id] = math.inf
-            self._note_unstored(alert.alert_id, error)
+        if entry.seq == IN_MEMORY and self._memory is not None:
+            self._memory.forget(alert.alert_id)
+            self._unstored.pop(alert.alert_id, None)
+        else:
+            try:
+                self._outbox.mark_delivered(alert.alert_id)
+            except OutboxError as error:
+                self._unstored[alert.alert_id] = math.inf
+                self._note_unstored(alert.alert_id, error)
         if self._on_delivered is not None:
             try:
                 self._on_delivered(alert, waited_s)
@@ -219,6 +258,9 @@ class DeliveryWorker:
     def _mark_failed(self, entry: Entry, error: str, *, permanent: bool, channel_wide: bool) -> float:
         # A critical alert that only waits for the line goes as soon as the channel is tried again.
         longest_s = self._critical_pause_s if entry.severity is Severity.CRITICAL and channel_wide else math.inf
+        if entry.seq == IN_MEMORY:
+            self._unstored[entry.alert_id] = self._clock.monotonic_s() + self._critical_pause_s
+            return self._critical_pause_s
         try:
             return self._outbox.mark_failed(
                 entry.alert_id, error, permanent=permanent, channel_wide=channel_wide, longest_s=longest_s

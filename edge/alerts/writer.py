@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 from collections import deque
@@ -63,6 +64,7 @@ class WriterWorker:
     :param capacity: jobs that may wait; beyond it the one with the lowest severity, then the oldest, is dropped.
     :param max_pictures: of those, how many may hold a picture (2.8 MB each at 1280x720); the others go as text.
     :param on_stored: told when an alert is on disk, synced: the acknowledgement, and the delivery's wake-up.
+    :param on_unstored: told when the disk refused an alert, which is kept in memory: delivery may send it from there.
     """
 
     def __init__(
@@ -77,6 +79,7 @@ class WriterWorker:
         capacity: int = 256,
         max_pictures: int = 12,
         on_stored: Callable[[Alert], None] | None = None,
+        on_unstored: Callable[[Alert], None] | None = None,
     ) -> None:
         self._evidence = evidence
         self._incidents = incidents
@@ -87,6 +90,7 @@ class WriterWorker:
         self._capacity = capacity
         self._max_pictures = max_pictures
         self._on_stored = on_stored
+        self._on_unstored = on_unstored
         self._lock = threading.Condition()
         self._jobs: deque[Job] = deque()
         self._unstored: deque[Alert] = deque()
@@ -160,6 +164,17 @@ class WriterWorker:
                 last_error=self._last_error,
                 beat_s=self._beat_s,
             )
+
+    def unstored(self) -> tuple[Alert, ...]:
+        """Alerts that the disk refuses, for the delivery to send from memory."""
+        with self._lock:
+            return tuple(self._unstored)
+
+    def forget(self, alert_id: str) -> None:
+        """One of them was delivered: it need not be stored any more."""
+        with self._lock:
+            self._unstored = deque(a for a in self._unstored if a.alert_id != alert_id)
+            self._lock.notify_all()
 
     def stop(self, timeout_s: float = 2.0) -> bool:
         """Store what is queued, then end; True if the thread has ended within ``timeout_s``."""
@@ -258,7 +273,8 @@ class WriterWorker:
     def _keep(self, alert: Alert, error: OutboxError) -> None:
         """Not stored: remember it, and try again."""
         with self._lock:
-            if not (self._unstored and self._unstored[0] is alert):
+            new = all(a is not alert for a in self._unstored)
+            if new:
                 self._unstored.append(alert)
                 if len(self._unstored) > self._capacity:
                     lost = min(self._unstored, key=lambda a: a.severity)
@@ -272,7 +288,10 @@ class WriterWorker:
             extra={"kg": {"event": "alert_unstored", "alert_id": alert.alert_id, "error": error.message}},
         )
         # A full disk: pictures give way to the alert itself.
-        self._evidence.make_room(1024 * 1024)
+        with contextlib.suppress(OSError):
+            self._evidence.make_room(1024 * 1024)
+        if new and self._on_unstored is not None:
+            self._on_unstored(alert)
 
     def _trouble(self, message: str) -> None:
         with self._lock:

@@ -140,7 +140,7 @@ def test_a_critical_alert_waits_less_than_30_s_once_the_line_is_back(bench: Benc
     before = len(bench.channel.attempts)
     bench.worker.step()
     assert bench.tried[before:] == ["c"]  # a new critical alert does not wait for the pause
-    bench.run(6 * 3600)
+    bench.run(2 * 3600)
     bench.channel.refuse = lambda _: None
     bench.run(30)
     assert bench.sent[0] == "c"
@@ -149,7 +149,7 @@ def test_a_critical_alert_waits_less_than_30_s_once_the_line_is_back(bench: Benc
 def test_only_a_critical_alert_waiting_alone_is_as_quick(bench: Bench) -> None:
     bench.channel.refuse = lambda _: no_route()
     bench.put("c", severity=Severity.CRITICAL)
-    bench.run(6 * 3600)
+    bench.run(2 * 3600)
     bench.channel.refuse = lambda _: None
     bench.run(30)
     assert bench.sent == ["c"]
@@ -219,6 +219,45 @@ def test_a_disk_that_turns_read_only_sends_each_alert_once_all_the_same(bench: B
     bench.run(400)
     assert sorted(bench.sent) == ["a", "b", "c"]
     assert bench.outbox.stats().waiting == 0
+
+
+class FakeMemory:
+    """Alerts that the writer could not store."""
+
+    def __init__(self, *alerts: Alert) -> None:
+        self.alerts = list(alerts)
+
+    def unstored(self) -> tuple[Alert, ...]:
+        return tuple(self.alerts)
+
+    def forget(self, alert_id: str) -> None:
+        self.alerts = [a for a in self.alerts if a.alert_id != alert_id]
+
+
+@pytest.mark.parametrize("readable", [True, False])
+def test_what_the_disk_refuses_goes_out_from_memory_once(bench: Bench, readable: bool) -> None:
+    memory = FakeMemory(make_alert("m1"), make_alert("c", severity=Severity.CRITICAL), make_alert("m2"))
+    bench.worker.also_deliver(memory)
+    if not readable:
+        bench.database.close()
+    bench.channel.refuse = refusing("m2", error=lambda: TemporaryRefusal("450"))
+    bench.run(20)
+    assert sorted(bench.sent) == ["c", "m1"]
+    assert bench.tried.count("m2") == 1
+    bench.channel.refuse = lambda _: None
+    bench.run(60)
+    assert sorted(bench.sent) == ["c", "m1", "m2"]
+    assert memory.alerts == []
+
+
+def test_memory_respects_a_channel_that_is_down(bench: Bench) -> None:
+    bench.worker.also_deliver(FakeMemory(*(make_alert(f"m{i}") for i in range(20))))
+    bench.channel.refuse = lambda _: no_route()
+    bench.run(1800)
+    assert len(bench.channel.attempts) < 30
+    bench.channel.refuse = lambda _: None
+    bench.run(400)
+    assert len(bench.sent) == 20
 
 
 def test_an_unusable_database_is_waited_for(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:

@@ -162,6 +162,24 @@ def test_what_cannot_be_stored_is_kept_tried_again_and_told(bench: Bench) -> Non
     assert bench.writer.stats().last_error == ""
 
 
+def test_what_was_sent_from_memory_is_not_stored_again(tmp_path: Path) -> None:
+    told: list[str] = []
+    bench = Bench(tmp_path, on_unstored=lambda alert: told.append(alert.incident_id))
+    bench.query_only(True)
+    for name in "ab":
+        bench.writer.put(job(name))
+    for _ in range(4):
+        bench.clock.advance(bench.writer.step())
+    assert told == ["a", "b"]
+    assert [a.incident_id for a in bench.writer.unstored()] == ["a", "b"]
+    bench.writer.forget("a.opened")
+    bench.query_only(False)
+    for _ in range(4):
+        bench.clock.advance(bench.writer.step())
+    assert bench.stored == ["b"]
+    assert bench.writer.unstored() == ()
+
+
 def test_retries_slow_down_and_new_jobs_do_not_wait_for_them(bench: Bench) -> None:
     bench.query_only(True)
     bench.writer.put(job("a"))
