@@ -104,9 +104,9 @@ def _clips(paths: Sequence[Path], out: Path, jobs: int, console: Console) -> Non
             pool.shutdown(cancel_futures=True)
             raise
         bar.update(task, completed=frames)
-    table = Table("clip", "frames", "kB", "s a frame", "incidents")
+    table = Table("clip", "frames", "kB", "CPU s a frame", "incidents")
     for r in sorted(done, key=lambda r: r.name):
-        table.add_row(r.name, str(r.frames), f"{r.size_bytes / 1000:.0f}", f"{r.seconds_a_frame:.2f}", str(r.incidents))
+        table.add_row(r.name, str(r.frames), f"{r.size_bytes / 1000:.0f}", f"{r.cpu_s_a_frame:.2f}", str(r.incidents))
     console.print(table)
 
 

@@ -178,7 +178,7 @@ def _closed(rules: RulesTable, areas: Sequence[Area], visits: Sequence[Visit]) -
         for visit in visits:
             if visit.zone in names:
                 yield _say(
-                    "after_hours", visit.zone, [visit.person], visit.entered_s, visit.left_s, "a person while closed"
+                    "closed_hours", visit.zone, [visit.person], visit.entered_s, visit.left_s, "a person while closed"
                 )
 
 

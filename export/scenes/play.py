@@ -187,8 +187,8 @@ class Player:
                 "crowding": {"max_persons": rules.crowding_persons, "dwell_s": rules.crowding_s},
                 "objects": {"seen_s": rules.object_s}, "revisit": {"entries": rules.revisit_entries, "window_s": rules.revisit_window_s},
                 "close_behind": {"distance_m": rules.close_behind_m, "dwell_s": rules.close_behind_s},
-                "person_down": {"dwell_s": rules.person_down_s}, "assault": {"dwell_s": rules.struggle_s},
-                "machine_attack": {"dwell_s": rules.prying_s}, "tamper": {"dwell_s": rules.tamper_s}, "after_hours": {"closed": rules.closed},
+                "person_down": {"down_s": rules.person_down_s}, "assault": {"dwell_s": rules.struggle_s},
+                "machine_attack": {"dwell_s": rules.prying_s}, "tamper": {"dwell_s": rules.tamper_s}, "closed_hours": {"closed": rules.closed},
             },
             "expected": [
                 {"rule": e.rule, "zone": e.zone, "person": e.person, "persons": e.persons, "opens_s": e.opens_s, "closes_s": e.closes_s, "what": e.what}
