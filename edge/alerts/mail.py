@@ -157,8 +157,10 @@ def _html(words: Words, severity: Severity, cid: str) -> str:
         f'font-size:15px;line-height:20px;word-break:break-word">{_UNIT.sub("&nbsp;", escape(text))}</td></tr>'
         for label, text in words.rows
     )
-    lead = (
-        f'<div style="font-size:15px;line-height:21px;padding-top:4px">{escape(words.lead)}</div>' if words.lead else ""
+    lead = "".join(
+        f'<div style="font-size:15px;line-height:21px;padding-top:4px">{escape(line)}</div>'
+        for line in (words.place, words.lead)
+        if line
     )
     return (
         '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">'

@@ -101,7 +101,7 @@ def describe(
         subject=subject,
         topic=topic,
         title={"escalated": f"Escalated: {title}", "closed": f"Closed: {title}"}.get(alert.kind, title),
-        lead="This is over; nothing holds any more." if alert.kind == "closed" else lead,
+        lead="It is over." if alert.kind == "closed" else lead,
         place=f"{place}, {at}" if place else at,
         rows=tuple((label, text) for label, text in _rows(alert, site, moment, opened) if text),
         warnings=tuple(_warnings(alert, moment, missing_pictures)),

@@ -73,6 +73,8 @@ def test_both_forms_say_the_same() -> None:
     message = mail(make_alert(kind="escalated", severity=Severity.CRITICAL))
     words = describe(make_alert(kind="escalated", severity=Severity.CRITICAL), site=SITE, moment=Moment())
     html = text(message, "html").replace("&nbsp;", " ")
+    for said in (words.place, words.lead, words.title):
+        assert said in html
     for label, said in words.rows:
         assert f"{label}:" in text(message)
         assert said in text(message)
