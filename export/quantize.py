@@ -181,7 +181,7 @@ def _named(graph: onnx.ModelProto, parts: Sequence[str]) -> list[str]:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """onnxruntime's quantiser advises through the root logger and prints what it is about to do."""
+    """Keep to itself what onnxruntime's quantiser advises through the root logger and prints on its way."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
