@@ -51,6 +51,9 @@ def _parser() -> argparse.ArgumentParser:
     pictures.add_argument("--seed", type=int, default=1)
     pictures.add_argument("--out", type=Path, default=Path("scene-pictures"))
     pictures.add_argument("--jobs", type=int, default=jobs)
+    figures = commands.add_parser("measure", help="how well a model bundle finds the people in rendered clips")
+    figures.add_argument("folder", type=Path, help="clips with their truth")
+    figures.add_argument("--model", type=Path, default=Path("weights/coco"), help="bundle (default: weights/coco)")
     return parser
 
 
@@ -110,6 +113,21 @@ def _clips(paths: Sequence[Path], out: Path, jobs: int, console: Console) -> Non
     console.print(table)
 
 
+def _measure(folder: Path, bundle: Path, console: Console) -> None:
+    from edge.detect.onnx import OnnxDetector  # noqa: PLC0415 - rendering does without a model
+    from export.scenes.measure import frames_of, measure  # noqa: PLC0415
+
+    low, high = 0.35, 0.5
+    figures = measure(
+        frames_of(folder), OnnxDetector(bundle, threads=1, classes=["person"], score_floor=low), low=low, high=high
+    )
+    table = Table("by", "", "person-frames", f"found at {low}", f"at {high}", "mean IoU")
+    for (by, value), tally in sorted(figures.groups.items()):
+        table.add_row(by, value, *tally.row())
+    console.print(table)
+    console.print(f"{figures.false_boxes} false boxes in {figures.frames} frames")
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point; returns the exit code."""
     args = _parser().parse_args(argv)
@@ -122,6 +140,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         elif args.command == "clips":
             paths = [_find(n) for n in args.scenario] or suite()
             _clips(paths, args.out, max(1, args.jobs), console)
+        elif args.command == "measure":
+            _measure(args.folder, args.model, console)
         else:
             from export.scenes.pictures import make  # noqa: PLC0415 - needs the renderer
 

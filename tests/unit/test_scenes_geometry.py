@@ -62,8 +62,10 @@ def test_every_body_stands_on_the_floor_at_its_height_and_faces_where_it_should(
 def test_normals_point_outward_and_are_of_unit_length(body: Body) -> None:
     posed = body.pose(walk(body.limbs, 0.0, 0.0), place=(0, 0), heading_deg=0)
     assert (np.abs(np.linalg.norm(posed.normal, axis=1) - 1) < 1e-3).mean() > 0.999
-    from_axis = posed.position[:, :2] - posed.position[:, :2].mean(0)
-    assert (np.einsum("ni,ni->n", from_axis, posed.normal[:, :2]) > 0).mean() > 0.7
+    spine = [i for i, label in enumerate(body.mesh.labels) if label.startswith("spine")]
+    trunk = body.mesh.weights[:, spine].sum(1) > 0.95
+    from_axis = posed.position[trunk, :2] - posed.position[trunk, :2].mean(0)
+    assert (np.einsum("ni,ni->n", from_axis, posed.normal[trunk, :2]) > 0).mean() > 0.9
 
 
 @pytest.mark.parametrize("action", sorted(ACTIONS))
@@ -117,11 +119,11 @@ def test_a_walker_heads_where_it_goes_and_a_stander_where_it_is_told(body: Body)
 def test_feet_do_not_slide_while_they_bear(body: Body) -> None:
     actor = _actor(body, Step(0, 0, 0), Step(10, 11, 0))
     lowest = []
-    for t in np.arange(4.0, 6.0, 0.02):
+    for t in np.arange(4.0, 6.0, 0.04):
         posed = actor.pose(float(t))
         lowest.append(min((posed.joint[f"toe2-1.{s}"][1] for s in "LR"), key=lambda p: p[2]))
     step = np.abs(np.diff([p[0] for p in lowest]))
-    assert np.median(step) < 0.45 * 0.02 * 1.1  # well below the speed of the body
+    assert np.median(step) < 0.45 * 0.04 * 1.1  # well below the speed of the body
 
 
 def test_smoothing_keeps_a_constant_and_the_ends() -> None:

@@ -1,0 +1,132 @@
+"""Rendering for real: needs the ``scenes`` extra, Mesa's EGL and ffmpeg."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+import pytest
+
+pytest.importorskip("moderngl", reason="pip install 'kiosk-guard[scenes]'")
+
+from rich.console import Console
+
+from export.scenes.clip import render
+from export.scenes.errors import RendererUnavailable
+from export.scenes.pictures import CLASSES, PER_ROOM, make
+from export.scenes.play import Player, drawn, lamps_at
+from export.scenes.renderer import TAG_SCALE, Renderer
+from export.scenes.scenario import Scenario
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = pytest.mark.export
+
+
+@pytest.fixture(scope="module")
+def renderer() -> Iterator[Renderer]:
+    try:
+        made = Renderer()
+    except RendererUnavailable as error:
+        pytest.skip(str(error))
+    yield made
+    made.close()
+
+
+def _scenario(**more: object) -> Scenario:
+    table = {
+        "name": "a", "title": "t", "seconds": 1.0, "fps": 4,
+        "actor": [{"name": "x", "body": "man", "holds": "hammer", "wears": ["helmet"], "path": [
+            {"t": 0, "spot": "middle", "do": "hold"}, {"t": 1, "spot": "middle", "do": "hold"}]}],
+    }  # fmt: skip
+    return Scenario.model_validate(table | more)
+
+
+def test_the_same_scenario_gives_the_same_pictures(renderer: Renderer) -> None:
+    first, second = (list(Player(_scenario(), renderer).play()) for _ in range(2))
+    assert len(first) == 4
+    assert all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
+
+
+def test_a_person_s_box_is_where_the_body_is_projected(renderer: Renderer) -> None:
+    player = Player(_scenario(), renderer)
+    next(player.play())
+    person = player.frames[0].persons[0]
+    one = drawn(player.actors[0], 0.0)
+    points = np.concatenate(
+        [t.vertices[:, :3] if t.faces is None else t.vertices[np.unique(t.faces), :3] for t in (one.body, *one.covers)]
+    )
+    pixels = player.view.project(points.astype(float))
+    low, high = pixels.min(0), pixels.max(0)
+    assert person.visibility > 0.95  # the hammer hides a little of the arm
+    assert person.box == pytest.approx([*low, *high], abs=1.0)
+    assert {(o.label, o.person) for o in player.frames[0].objects} == {("tool", 1), ("helmet", 1)}
+
+
+def test_who_stands_behind_another_is_less_visible(renderer: Renderer) -> None:
+    path = [{"t": 0, "x": 2.2, "y": 3.2}, {"t": 1, "x": 2.2, "y": 3.2}]
+    behind = [{"t": 0, "x": 2.5, "y": 3.7}, {"t": 1, "x": 2.5, "y": 3.7}]
+    player = Player(
+        _scenario(actor=[{"name": "a", "body": "man", "path": path}, {"name": "b", "body": "man", "path": behind}]),
+        renderer,
+    )
+    next(player.play())
+    front, back = player.frames[0].persons
+    assert front.visibility == 1.0
+    assert back.visibility < 0.75
+    assert back.full_box[3] > back.box[3]
+
+
+def test_lamps_off_is_dark_and_what_moves_throws_a_shadow(renderer: Renderer) -> None:
+    player = Player(_scenario(), renderer)
+    next(player.play())
+    lamps = lamps_at(player.scenario, player.room, 0.0)
+    empty = renderer.frame([], lamps, [])
+    dark = renderer.frame([], lamps_at(_scenario(light="night"), player.room, 0.0), [])
+    assert dark.mean() < 0.2 * empty.mean()
+    one = drawn(player.actors[0], 0.0)
+    lit = renderer.frame(one.all, lamps, [])
+    outside = np.repeat(np.repeat(renderer.tags(one.all)[::TAG_SCALE, ::TAG_SCALE] == 0, 1, 0), 1, 1)
+    darker = (empty.mean(2) - lit.mean(2) > 0.03) & outside
+    assert darker.sum() > 300
+    assert ((lit.mean(2) - empty.mean(2) > 0.05) & outside).mean() < 0.002
+
+
+@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="needs ffmpeg")
+def test_a_clip_has_its_truth_its_sheet_and_its_mot(renderer: Renderer, tmp_path: Path) -> None:
+    done = render(_scenario(), tmp_path, renderer)
+    table = json.loads((tmp_path / "a.truth.json").read_text("utf-8"))
+    assert done.frames == table["frame_count"] == len(table["frames"]) == 4
+    video = cv2.VideoCapture(str(tmp_path / "a.mp4"))
+    count = 0
+    while video.read()[0]:
+        count += 1
+    assert count == 4
+    assert len((tmp_path / "a.mot.txt").read_text("ascii").splitlines()) == 4
+    assert cv2.imread(str(tmp_path / "a.sheet.jpg")) is not None
+
+
+def test_training_pictures_are_a_yolo_data_set(tmp_path: Path, renderer: Renderer) -> None:
+    assert renderer.width == 640
+    make(count=PER_ROOM, seed=4, out=tmp_path, jobs=1, console=Console(quiet=True))
+    pictures = sorted((tmp_path / "images" / "train").glob("*.jpg"))
+    assert len(pictures) == PER_ROOM
+    lines = [
+        line
+        for p in pictures
+        for line in (tmp_path / "labels" / "train" / f"{p.stem}.txt").read_text("ascii").splitlines()
+    ]
+    assert lines
+    for line in lines:
+        class_id, *box = line.split()
+        x, y, wide, tall = map(float, box)
+        assert int(class_id) < len(CLASSES)
+        assert x - wide / 2 > -1e-6
+        assert x + wide / 2 < 1 + 1e-6
+        assert y - tall / 2 > -1e-6
+        assert y + tall / 2 < 1 + 1e-6
