@@ -51,6 +51,9 @@ def _parser() -> argparse.ArgumentParser:
     pictures.add_argument("--seed", type=int, default=1)
     pictures.add_argument("--out", type=Path, default=Path("scene-pictures"))
     pictures.add_argument("--jobs", type=int, default=jobs)
+    overview = commands.add_parser("overview", help="one frame of every clip in a folder, as one picture")
+    overview.add_argument("folder", type=Path, help="clips with their truth")
+    overview.add_argument("picture", type=Path, help="where to write it (.jpg or .png)")
     figures = commands.add_parser("measure", help="how well a model bundle finds the people in rendered clips")
     figures.add_argument("folder", type=Path, help="clips with their truth")
     figures.add_argument("--model", type=Path, default=Path("weights/coco"), help="bundle (default: weights/coco)")
@@ -113,6 +116,16 @@ def _clips(paths: Sequence[Path], out: Path, jobs: int, console: Console) -> Non
     console.print(table)
 
 
+def _overview(folder: Path, picture: Path) -> None:
+    import cv2  # noqa: PLC0415 - listing and refusing do without
+
+    from export.scenes.clip import overview  # noqa: PLC0415
+
+    if not any(folder.glob("*.truth.json")):
+        raise ScenarioError(f"{folder}: no clips with their truth", hint="make-scenes clips --out FOLDER makes some.")
+    cv2.imwrite(str(picture), overview(folder))
+
+
 def _measure(folder: Path, bundle: Path, console: Console) -> None:
     from edge.detect.onnx import OnnxDetector  # noqa: PLC0415 - rendering does without a model
     from export.scenes.measure import frames_of, measure  # noqa: PLC0415
@@ -140,6 +153,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         elif args.command == "clips":
             paths = [_find(n) for n in args.scenario] or suite()
             _clips(paths, args.out, max(1, args.jobs), console)
+        elif args.command == "overview":
+            _overview(args.folder, args.picture)
         elif args.command == "measure":
             _measure(args.folder, args.model, console)
         else:

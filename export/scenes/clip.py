@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -135,6 +135,38 @@ def sheet(kept: Sequence[tuple[int, U8]], frames: Sequence[truth.FrameTruth], fp
     rows = [np.hstack(thumbs[r : r + _SHEET_COLUMNS]) for r in range(0, len(thumbs), _SHEET_COLUMNS)]
     out: U8 = np.vstack(rows).astype(np.uint8)
     return out
+
+
+def overview(folder: Path, *, columns: int = 5) -> U8:
+    """One telling frame of every clip in a folder: that with the most people, of those the middle one."""
+    tiles = []
+    for path in sorted(folder.glob("*.truth.json")):
+        table: dict[str, Any] = read_truth(path)
+        most = max(len(f["persons"]) + len(f["objects"]) for f in table["frames"])
+        full = [f["i"] for f in table["frames"] if len(f["persons"]) + len(f["objects"]) == most]
+        video = cv2.VideoCapture(str(folder / table["clip"]))
+        video.set(cv2.CAP_PROP_POS_FRAMES, full[len(full) // 2])
+        ok, picture = video.read()
+        video.release()
+        tile = (
+            cv2.resize(picture, _THUMB, interpolation=cv2.INTER_AREA)
+            if ok
+            else np.zeros((_THUMB[1], _THUMB[0], 3), np.uint8)
+        )
+        cv2.putText(
+            tile,
+            path.name.removesuffix(".truth.json"),
+            (4, 12),
+            cv2.FONT_HERSHEY_SIMPLEX,
+            0.38,
+            (0, 255, 255),
+            1,
+            cv2.LINE_AA,
+        )
+        tiles.append(tile)
+    tiles += [np.zeros((_THUMB[1], _THUMB[0], 3), np.uint8)] * (-len(tiles) % columns)
+    rows = [np.hstack(tiles[r : r + columns]) for r in range(0, len(tiles), columns)]
+    return np.asarray(np.vstack(rows), np.uint8)
 
 
 def _frame(picture: U8, box: Sequence[float], colour: tuple[int, int, int]) -> None:

@@ -5,6 +5,7 @@ Every rule here answers: in which stretches of time does its condition hold, and
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -43,8 +44,14 @@ def expected(
         *_closed(rules, areas, visits),
         *_tamper(rules, faults, seconds),
     ]
-    found = [e for e in found if e.opens_s < seconds]
+    found = [_to_the_end(e, seconds) for e in found if e.opens_s < seconds]
     return sorted(found, key=lambda e: (e.opens_s, e.rule, e.zone))
+
+
+def _to_the_end(entry: Expected, seconds: float) -> Expected:
+    """What lasts to the clip's last moment has no end in it."""
+    lasts = entry.closes_s is not None and entry.closes_s >= seconds - 0.02
+    return replace(entry, closes_s=None) if lasts else entry
 
 
 def _stretches(holds: Bool, rate: float, *, grace_s: float = 0.0) -> Iterator[tuple[float, float]]:
