@@ -44,6 +44,7 @@ class Mailbox:
         self.answers: dict[str, str] = {}
         self.logins: list[tuple[str, str]] = []
         self.connections = 0
+        self.closing = False
 
     @property
     def ids(self) -> list[str]:
@@ -87,7 +88,8 @@ async def _play(box: Mailbox, server: Any, stage: str) -> str | None:
         server.transport.abort()
         raise asyncio.CancelledError
     if answer == "hang":
-        await asyncio.sleep(30)
+        while not box.closing:  # since Python 3.12 a server waits for its last connection when it stops
+            await asyncio.sleep(0.02)
     return answer
 
 
@@ -151,4 +153,6 @@ def mail_server(
     try:
         yield box, controller.port
     finally:
+        box.closing = True
         controller.stop()
+        box.closing = False
