@@ -107,7 +107,8 @@ class Score(_Strict):
 class View(_Strict):
     """One way of looking at the evaluation images: the float model beside the model as shipped.
 
-    ``int8``: with sums that cannot saturate, as on ARM; ``int8_default``: as onnxruntime runs on the exporting machine.
+    ``int8``: as the runtime runs it, with sums that cannot saturate; ``int8_default``: with onnxruntime's default on the
+    exporting machine, which differs on x86 without VNNI.
     """
 
     images: Annotated[int, Field(gt=0)]
