@@ -44,7 +44,6 @@ class Mailbox:
         self.answers: dict[str, str] = {}
         self.logins: list[tuple[str, str]] = []
         self.connections = 0
-        self.closing = False
 
     @property
     def ids(self) -> list[str]:
@@ -88,8 +87,11 @@ async def _play(box: Mailbox, server: Any, stage: str) -> str | None:
         server.transport.abort()
         raise asyncio.CancelledError
     if answer == "hang":
-        while not box.closing:  # since Python 3.12 a server waits for its last connection when it stops
-            await asyncio.sleep(0.02)
+        try:
+            await asyncio.sleep(3600)
+        finally:  # the client gave up, or the server stops: since Python 3.12 it waits for its last connection
+            if server.transport is not None:
+                server.transport.abort()
     return answer
 
 
@@ -153,6 +155,4 @@ def mail_server(
     try:
         yield box, controller.port
     finally:
-        box.closing = True
         controller.stop()
-        box.closing = False
