@@ -95,7 +95,7 @@ class Pipeline:
         began = self._now_s()
         detections = self._detector.detect(frame)
         detected = self._now_s()
-        tracks = line.tracker.update(detections, frame.t_mono_s)
+        tracks = line.tracker.update(detections, frame.t_mono_s, size=frame.size)
         counted = line.zones.counted(tracks, frame.size)
         if not counted.all():
             tracks = tracks.where(counted)

@@ -104,7 +104,8 @@ class Tracks:
 
     ``xyxy`` float32 (M, 4) frame pixels; ``score`` float32 (M,); ``class_id`` int64 (M,); ``age_s`` float64 (M,),
     seconds since first seen; ``unseen_s`` float64 (M,), seconds since last seen (0: seen in this frame);
-    ``holder_id`` int64 (M,), the track of the person who holds the object, -1: none.
+    ``holder_id`` int64 (M,), the track of the person who holds the object, -1: none; ``first_xyxy`` float32 (M, 4),
+    where each was when first seen, None: not known.
     """
 
     track_id: I64
@@ -114,9 +115,12 @@ class Tracks:
     age_s: F64
     unseen_s: F64
     holder_id: I64
+    first_xyxy: F32 | None = None
 
     def __post_init__(self) -> None:
         m = len(self.track_id)
+        if self.first_xyxy is not None:
+            _column("Tracks", "first_xyxy", self.first_xyxy, np.float32, (m, 4))
         _column("Tracks", "track_id", self.track_id, np.int64, (m,))
         _column("Tracks", "xyxy", self.xyxy, np.float32, (m, 4))
         _column("Tracks", "score", self.score, np.float32, (m,))
@@ -143,6 +147,7 @@ class Tracks:
             age_s=self.age_s[keep],
             unseen_s=self.unseen_s[keep],
             holder_id=self.holder_id[keep],
+            first_xyxy=None if self.first_xyxy is None else self.first_xyxy[keep],
         )
 
 

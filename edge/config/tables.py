@@ -106,6 +106,7 @@ class Track(_Table):
     new_score: Score = 0.45
     confirm_s: Seconds = 0.25
     remember_s: Seconds = 3.0
+    exit_remember_s: Seconds = 0.7
 
 
 class _Rule(_Table):

@@ -9,7 +9,7 @@ import numpy as np
 from edge.zones import contains
 
 if TYPE_CHECKING:
-    from edge.types import F64, Bool, Scene, Tracks, Zone
+    from edge.types import F32, F64, Bool, Scene, Tracks, Zone
 
 # A camera that looks down shows a step towards it about half as long as a step to the side.
 _DEPTH_STRETCH = 2.0
@@ -18,8 +18,20 @@ _GRID = 66  # samples across a zone
 
 def feet_px(tracks: Tracks) -> F64:
     """Bottom centres of the boxes (M, 2), pixels."""
-    box = tracks.xyxy.astype(np.float64)
+    return feet_of(tracks.xyxy)
+
+
+def feet_of(xyxy: F32) -> F64:
+    """Bottom centres of boxes (M, 4): (M, 2), pixels."""
+    box = xyxy.astype(np.float64)
     return np.stack([(box[:, 0] + box[:, 2]) / 2, box[:, 3]], axis=1)
+
+
+def in_zone(zone: Zone, points: F64, size: tuple[int, int]) -> Bool:
+    """Which points (M, 2), pixels, lie in the zone; what is outside the picture counts as on its border."""
+    start = zone.polygon.astype(np.float64)[None]
+    inside: Bool = contains(start, np.roll(start, -1, axis=1), np.clip(points / size, 1e-4, 1 - 1e-4))[0]
+    return inside
 
 
 def heights_px(tracks: Tracks) -> F64:

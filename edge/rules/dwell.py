@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from edge.rules.distance import feet_of, feet_px, in_zone, to_edge_px
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
 
-    from edge.types import I64, Bool, Scene, Zone, ZoneKind
+    from edge.types import F64, I64, Bool, Scene, Zone, ZoneKind
 
 _MAX_CREDIT_S = 0.5  # of the time between two frames; a longer gap proves nothing about what happened in it
 
@@ -56,8 +58,9 @@ class Stays:
     Only who is seen in this frame counts as inside: a person who left through the door is expected for some seconds
     more, and must not stay longer for that. Who is out of sight in the zone and comes back has been there all along.
 
-    A stay begins when the person was first seen, not when the tracker was sure of it; who is known from before and
-    walks in does so, as far as anybody can tell, half-way between the two frames.
+    A stay begins when the person stepped over the zone's edge, between the last sighting outside and the first one
+    inside, in proportion to the way; for who appeared inside, half a frame before the first sighting, even if the
+    tracker was sure only later.
 
     :param grace_s: a stay outlasts an absence up to this long, seconds.
     """
@@ -65,29 +68,60 @@ class Stays:
     def __init__(self, *, person_classes: Collection[int], grace_s: float) -> None:
         self._classes = list(person_classes)
         self._clock = DwellClock(grace_s=grace_s)
-        self._known: set[int] = set()
+        self._outside: dict[int, tuple[float, F64]] = {}  # last sighting outside: when, and the feet (px)
+        self._inside: set[int] = set()
         self._last_s: float | None = None
 
-    def update(self, scene: Scene, inside: Bool) -> dict[int, float]:
-        """Take a scene and its row (M,) of the zone's occupancy; returns track id -> seconds for all who are inside."""
+    def update(self, scene: Scene, zone: Zone, inside: Bool, *, counted: Bool | None = None) -> dict[int, float]:
+        """Take a scene and its row (M,) of the zone's occupancy; returns track id -> seconds for all who are inside.
+
+        :param counted: who of those inside counts (M,); None: all of them.
+        """
         now, tracks = scene.frame.t_mono_s, scene.tracks
-        people = np.isin(tracks.class_id, self._classes)
-        seen = tracks.unseen_s == 0
+        people = among(tracks.class_id, self._classes)
+        seen = people & (tracks.unseen_s == 0)
+        here = np.flatnonzero(seen & inside if counted is None else seen & counted)
         half_gap_s = 0.0 if self._last_s is None else min((now - self._last_s) / 2, _MAX_CREDIT_S)
-        here = people & seen & inside
-        since = {
-            track: now - half_gap_s - (0.0 if track in self._known else age)
-            for track, age in zip(tracks.track_id[here].tolist(), tracks.age_s[here].tolist(), strict=True)
-        }
-        self._known = set(tracks.track_id[people].tolist())
+        names = tracks.track_id.tolist()
+        since = {names[k]: now for k in here if names[k] in self._inside}
+        since |= {names[k]: self._entered_s(scene, zone, k, half_gap_s) for k in here if names[k] not in self._inside}
+        feet = feet_px(tracks)
+        present = set(names)
+        self._outside = {track: last for track, last in self._outside.items() if track in present}
+        self._outside |= {names[k]: (now, feet[k]) for k in np.flatnonzero(seen & ~inside)}
+        self._inside = set(since)
         self._last_s = now
         return self._clock.update(since, now, hidden=tracks.track_id[people & ~seen].tolist(), since=since)
+
+    def _entered_s(self, scene: Scene, zone: Zone, index: np.intp, half_gap_s: float) -> float:
+        """When the person at ``index`` came in, who was not inside in the last frame."""
+        now, tracks, size = scene.frame.t_mono_s, scene.tracks, scene.frame.size
+        track, age_s = int(tracks.track_id[index]), float(tracks.age_s[index])
+        last = self._outside.get(track)
+        if last is None and tracks.first_xyxy is not None and age_s > 0:
+            first = feet_of(tracks.first_xyxy[index : index + 1])
+            if not in_zone(zone, first, size)[0]:
+                last = (now - age_s, first[0])
+        if last is None:
+            return now - age_s - half_gap_s
+        before_s, before = last
+        ways = to_edge_px(np.stack([before, feet_px(tracks)[index]]), zone, size)
+        share = float(ways[0] / ways.sum()) if 0 < ways.sum() < np.inf else 0.5
+        return max(before_s + share * (now - before_s), now - 2 * _MAX_CREDIT_S)
+
+
+def among(values: I64, wanted: Collection[int]) -> Bool:
+    """Which values (M,) are among a few wanted ones; for a handful of them quicker than ``np.isin``."""
+    found = np.zeros(len(values), np.bool_)
+    for one in wanted:
+        found |= values == one
+    return found
 
 
 def persons(scene: Scene, person_classes: Collection[int], *, max_unseen_s: float) -> Bool:
     """Which tracks (M,) are people who were seen at most ``max_unseen_s`` ago."""
     tracks = scene.tracks
-    mask: Bool = np.isin(tracks.class_id, list(person_classes)) & (tracks.unseen_s <= max_unseen_s)
+    mask: Bool = among(tracks.class_id, person_classes) & (tracks.unseen_s <= max_unseen_s)
     return mask
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edge.rules.dwell import zones_of
+from edge.rules.dwell import among, zones_of
 from edge.rules.object_seen import Sightings
 from edge.types import Observation, Severity, ZoneKind
 
@@ -83,8 +83,8 @@ class HeadCover:
         for _, row in zones_of(scene, ZoneKind.LOBBY):
             lobby |= row
         seen = tracks.unseen_s == 0
-        covers = np.flatnonzero(np.isin(tracks.class_id, self._classes) & seen & (tracks.score >= self._min_score))
-        people = np.flatnonzero(np.isin(tracks.class_id, self._person_classes) & seen & lobby)
+        covers = np.flatnonzero(among(tracks.class_id, self._classes) & seen & (tracks.score >= self._min_score))
+        people = np.flatnonzero(among(tracks.class_id, self._person_classes) & seen & lobby)
         if not len(covers) or not len(people):
             return []
         box, head = tracks.xyxy[people].astype(np.float64), tracks.xyxy[covers].astype(np.float64)

@@ -96,7 +96,7 @@ class Loitering:
             if zone.name not in self._stays:
                 self._stays[zone.name] = Stays(person_classes=self._person_classes, grace_s=_GRACE_S)
                 self._people[zone.name] = {}
-            dwell = self._stays[zone.name].update(scene, inside)
+            dwell = self._stays[zone.name].update(scene, zone, inside)
             over = self._judge(self._people[zone.name], dwell, machine, scene)
             if not over:
                 continue

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from edge.rules.dwell import among
 from edge.types import Observation, Severity
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ class ObjectSeen:
 
     def update(self, scene: Scene) -> list[Observation]:
         now, tracks = scene.frame.t_mono_s, scene.tracks
-        mask = np.isin(tracks.class_id, self._classes) & (tracks.unseen_s == 0) & (tracks.score >= self._min_score)
+        mask = among(tracks.class_id, self._classes) & (tracks.unseen_s == 0) & (tracks.score >= self._min_score)
         if self._near_person:
             mask &= tracks.holder_id >= 0
         mask &= self.counts(scene)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edge.rules.dwell import DwellClock, persons, zones_of
+from edge.rules.dwell import DwellClock, among, persons, zones_of
 from edge.types import Observation, Severity, ZoneKind
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class PersonDown:
             for track, box in zip(tracks.track_id[people].tolist(), tracks.xyxy[people].tolist(), strict=True)
             if self._is_down(track, box, scene)
         }
-        hidden = tracks.track_id[np.isin(tracks.class_id, list(self._person_classes)) & (tracks.unseen_s > 0)]
+        hidden = tracks.track_id[among(tracks.class_id, self._person_classes) & (tracks.unseen_s > 0)]
         since = self._clock.update(down, now, hidden=hidden.tolist())
         for track in [t for t, shape in self._shapes.items() if now - shape.last_s > _FORGET_S]:
             del self._shapes[track]

@@ -51,7 +51,7 @@ class RestrictedArea:
         for zone, inside in zones_of(scene, ZoneKind.RESTRICTED):
             if zone.name not in self._stays:
                 self._stays[zone.name] = Stays(person_classes=self._person_classes, grace_s=_GRACE_S)
-            dwell = self._stays[zone.name].update(scene, self._entered_in(scene, zone, inside))
+            dwell = self._stays[zone.name].update(scene, zone, inside, counted=self._entered_in(scene, zone, inside))
             over = {track: s for track, s in dwell.items() if s > self._dwell_s}
             if over:
                 found.append(

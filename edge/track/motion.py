@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 _MEASUREMENT_SD = 0.04  # of a height: how far a detector's box jitters
 _ACCELERATION_SD = 1.6  # heights per second squared: starting, stopping and turning of a person on foot
 _INITIAL_SPEED_SD = 1.0  # heights per second: a walk across the picture
-_LOST_SPEED_HALF_LIFE_S = 0.5  # people who vanish behind something seldom keep walking straight on
+# People stop and turn: after a second without a frame half of the speed is to be expected; behind something, sooner.
+_SPEED_HALF_LIFE_S = 1.0
+_LOST_SPEED_HALF_LIFE_S = 0.5
 
 
 class Motion:
@@ -31,11 +33,13 @@ class Motion:
         self._vv: F64 = np.zeros((0, 4))
 
     def predict(self, dt_s: float, unseen: Bool) -> None:
-        """Advance all boxes by ``dt_s`` seconds; where ``unseen`` (M,) the speed decays."""
+        """Advance all boxes by ``dt_s`` seconds; where ``unseen`` (M,) the speed is lost for good."""
         if dt_s <= 0 or not len(self.position):
             return
-        self.position += self.velocity * dt_s
-        self.velocity[unseen] *= 0.5 ** (dt_s / _LOST_SPEED_HALF_LIFE_S)
+        rate = np.log(2) / np.where(unseen, _LOST_SPEED_HALF_LIFE_S, _SPEED_HALF_LIFE_S)[:, None]
+        kept = np.exp(-rate * dt_s)
+        self.position += self.velocity * (1 - kept) / rate
+        self.velocity[unseen] *= kept[unseen]
         np.maximum(self.position[:, 2:], 1.0, out=self.position[:, 2:])
         q = (_ACCELERATION_SD * self._scale()) ** 2
         self._pp += 2 * dt_s * self._pv + dt_s**2 * self._vv + q * dt_s**4 / 4
@@ -51,7 +55,8 @@ class Motion:
         gain_p, gain_v = pp / (pp + r), pv / (pp + r)
         residual = measured - self.position[index]
         self.position[index] += gain_p * residual
-        self.velocity[index] += gain_v * residual
+        # Where a box goes can be told from its past; that it will go on growing or shrinking cannot.
+        self.velocity[index, :2] += (gain_v * residual)[:, :2]
         self._pp[index] = (1 - gain_p) * pp
         self._pv[index] = (1 - gain_p) * pv
         self._vv[index] = vv - gain_v * pv

@@ -11,16 +11,22 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edge.track.assignment import assign
+from edge.track.exits import Exits
 from edge.track.motion import Motion, to_centre, to_corners
 from edge.types import F32, F64, I64, Bool, Detections, Tracks
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-_MIN_IOU = 0.1
+_MIN_IOU = 0.25
 _REACH = 0.35  # box heights that a detection may be off its prediction at once ...
 _REACH_PER_S = 0.8  # ... and for every second that the track was not seen ...
 _MAX_REACH = 1.5  # ... up to here: beyond, it is as likely someone else
+_BLIND_S = 2.0  # between two frames this long nobody is taken for gone, at a slow rate with frames dropped
+_BEHIND_S = 20.0  # somebody behind somebody else is remembered for longer ...
+_HIDDEN_SHARE = 0.4  # ... while this share of the box is covered
+_CLEAR = 0.4  # a cost below this leaves no doubt
+_DEPTH_STRETCH = 2.0  # a step towards the camera looks about half as long as one to the side
 _MAX_LOG_RATIO = 0.6  # heights of the same person differ by less than a factor e^0.6 = 1.8 after a gap
 
 
@@ -29,8 +35,11 @@ class Tracker:
 
     :param new_score: a track starts only from a detection at least this sure, 0..1.
     :param confirm_s: a track is published once it was seen for this long, and at least twice.
-    :param tentative_s: an unconfirmed track is forgotten when it was not seen for this long.
-    :param remember_s: a confirmed track is forgotten when it was not seen for this long.
+    :param tentative_s: an unconfirmed track is forgotten when frames did not show it for this long.
+    :param remember_s: a confirmed track is forgotten when frames did not show it for this long.
+    :param exit_remember_s: the same for one last seen at an exit: who comes in soon after somebody left is somebody
+        else.
+    :param exits: where people leave; the default knows the picture's left and right borders only.
     :param person_classes: classes that can hold an object.
     :param held_classes: classes that a person may hold.
     """
@@ -42,6 +51,8 @@ class Tracker:
         confirm_s: float = 0.25,
         tentative_s: float = 0.8,
         remember_s: float = 3.0,
+        exit_remember_s: float = 0.7,
+        exits: Exits | None = None,
         person_classes: Collection[int] = (0,),
         held_classes: Collection[int] = (),
     ) -> None:
@@ -49,22 +60,28 @@ class Tracker:
         self._confirm_s = confirm_s
         self._tentative_s = tentative_s
         self._remember_s = remember_s
-        self._person_classes = np.array(sorted(person_classes), np.int64)
-        self._held_classes = np.array(sorted(held_classes), np.int64)
+        self._exit_remember_s = exit_remember_s
+        self._exits = exits or Exits()
+        self._person_classes = tuple(sorted(person_classes))
+        self._held_classes = tuple(sorted(held_classes))
         self._motion = Motion()
         self._next_id = 1
         self._now_s: float | None = None
         self._id: I64 = np.zeros(0, np.int64)
         self._box: F32 = np.zeros((0, 4), np.float32)
+        self._first_box: F32 = np.zeros((0, 4), np.float32)
         self._score: F32 = np.zeros(0, np.float32)
         self._class: I64 = np.zeros(0, np.int64)
         self._first_s: F64 = np.zeros(0)
         self._last_s: F64 = np.zeros(0)
+        self._missed_s: F64 = np.zeros(0)  # when first missed since last seen; inf: seen in the newest frame
         self._hits: I64 = np.zeros(0, np.int64)
         self._confirmed: Bool = np.zeros(0, np.bool_)
 
-    def update(self, detections: Detections, t_mono_s: float) -> Tracks:
+    def update(self, detections: Detections, t_mono_s: float, *, size: tuple[int, int] | None = None) -> Tracks:
         """Take one frame's detections; ``t_mono_s`` is its capture time.
+
+        :param size: (width, height) of the frame in pixels; None: exits are not looked at.
 
         A frame that is not newer than the last one is judged as if it came at the same time.
         """
@@ -77,26 +94,39 @@ class Tracker:
         free_track = np.ones(len(self._id), np.bool_)
         free_detection = np.ones(len(detections), np.bool_)
         for stage in (confident, ~confident):
-            self._match(detections, stage & free_detection, free_track, free_detection, now)
+            # Who is clearly who comes first: else a false box beside a person would shift everybody by one.
+            for limit in (_CLEAR, np.inf):
+                self._match(detections, stage & free_detection, free_track, free_detection, now, limit=limit)
+        self._missed_s[free_track] = np.minimum(self._missed_s[free_track], now)
         self._start(detections, confident & free_detection, now)
-        self._forget(now)
+        self._forget(now, size)
         return self._published(now)
 
     def _match(
-        self, detections: Detections, candidates: Bool, free_track: Bool, free_detection: Bool, now: float
+        self,
+        detections: Detections,
+        candidates: Bool,
+        free_track: Bool,
+        free_detection: Bool,
+        now: float,
+        *,
+        limit: float,
     ) -> None:
         d, t = np.flatnonzero(candidates), np.flatnonzero(free_track)
         if not len(d) or not len(t):
             return
         measured = to_centre(detections.xyxy[d])
         cost = self._cost(t, measured, now)
-        cost[self._class[t][:, None] != detections.class_id[d][None, :]] = np.inf
+        cost[(cost > limit) | (self._class[t][:, None] != detections.class_id[d][None, :])] = np.inf
+        if not np.isfinite(cost).any():
+            return
         row, col = assign(cost)
         track, det = t[row], d[col]
         self._motion.correct(track, measured[col])
         self._box[track] = detections.xyxy[det]
         self._score[track] = detections.score[det]
         self._last_s[track] = now
+        self._missed_s[track] = np.inf
         self._hits[track] += 1
         self._confirmed[track] |= (self._hits[track] >= 2) & (now - self._first_s[track] >= self._confirm_s)
         free_track[track] = False
@@ -110,13 +140,15 @@ class Tracker:
         away = np.hypot(
             predicted[:, None, 0] - measured[None, :, 0],
             # From the feet: a box cut off by the picture's edge or a counter moves its centre, not its place.
-            (predicted[:, None, 1] + predicted[:, None, 3] / 2) - (measured[None, :, 1] + measured[None, :, 3] / 2),
+            _DEPTH_STRETCH
+            * ((predicted[:, None, 1] + predicted[:, None, 3] / 2) - (measured[None, :, 1] + measured[None, :, 3] / 2)),
         ) / np.maximum(height, 1.0)
         reach = np.minimum(_REACH + _REACH_PER_S * (now - self._last_s[tracks]), _MAX_REACH)[:, None]
         alike = np.abs(np.log(np.maximum(predicted[:, None, 3], 1.0) / np.maximum(measured[None, :, 3], 1.0)))
         near = (away < reach) & (alike < _MAX_LOG_RATIO)
         closeness = np.where(near, 1 - away / reach, 0.0)
-        cost: F64 = 1 - (overlap + closeness) / 2
+        likeness = np.maximum(1 - alike / _MAX_LOG_RATIO, 0)
+        cost: F64 = 1 - (overlap + closeness + likeness) / 3
         cost[(overlap < _MIN_IOU) & ~near] = np.inf
         return cost
 
@@ -128,22 +160,47 @@ class Tracker:
         self._id = np.concatenate([self._id, np.arange(self._next_id, self._next_id + n, dtype=np.int64)])
         self._next_id += n
         self._box = np.concatenate([self._box, detections.xyxy[mask]])
+        self._first_box = np.concatenate([self._first_box, detections.xyxy[mask]])
         self._score = np.concatenate([self._score, detections.score[mask]])
         self._class = np.concatenate([self._class, detections.class_id[mask]])
         self._first_s = np.concatenate([self._first_s, np.full(n, now)])
         self._last_s = np.concatenate([self._last_s, np.full(n, now)])
+        self._missed_s = np.concatenate([self._missed_s, np.full(n, np.inf)])
         self._hits = np.concatenate([self._hits, np.ones(n, np.int64)])
         self._confirmed = np.concatenate([self._confirmed, np.zeros(n, np.bool_)])
 
-    def _forget(self, now: float) -> None:
-        unseen = now - self._last_s
-        keep = np.where(self._confirmed, unseen <= self._remember_s, unseen <= self._tentative_s)
+    def _forget(self, now: float, size: tuple[int, int] | None) -> None:
+        # From the first frame that misses them: time without frames proves nothing, up to a point.
+        missing = np.maximum(now - self._missed_s, now - self._last_s - _BLIND_S)
+        limit = np.where(self._confirmed, self._remember_s, self._tentative_s)
+        late = missing > limit
+        if (late & self._confirmed).any():
+            limit[late & self._confirmed & self._behind_others()] = _BEHIND_S
+        keep = missing <= limit
+        overdue = missing > self._exit_remember_s
+        if size is not None and overdue.any():
+            keep &= ~(overdue & self._exits.at_exit(self._box, size))
         if keep.all():
             return
         self._motion.keep(keep)
         self._id, self._box, self._score = self._id[keep], self._box[keep], self._score[keep]
         self._class, self._first_s, self._last_s = self._class[keep], self._first_s[keep], self._last_s[keep]
-        self._hits, self._confirmed = self._hits[keep], self._confirmed[keep]
+        self._first_box = self._first_box[keep]
+        self._hits, self._confirmed, self._missed_s = self._hits[keep], self._confirmed[keep], self._missed_s[keep]
+
+    def _behind_others(self) -> Bool:
+        """Which tracks (M,) are expected behind somebody nearer who is in sight: they may well still be there."""
+        expected = to_corners(self._motion.position).astype(np.float64)
+        seen = np.isinf(self._missed_s) & _among(self._class, self._person_classes)
+        front = self._box[seen].astype(np.float64)
+        sides = np.minimum(expected[:, None, 2:], front[None, :, 2:]) - np.maximum(
+            expected[:, None, :2], front[None, :, :2]
+        )
+        shared = np.prod(np.maximum(sides, 0), axis=2)
+        area = np.maximum(np.prod(expected[:, 2:] - expected[:, :2], axis=1), 1.0)
+        nearer = front[None, :, 3] > expected[:, None, 3]
+        behind: Bool = ((shared > _HIDDEN_SHARE * area[:, None]) & nearer).any(axis=1)
+        return behind
 
     def _published(self, now: float) -> Tracks:
         m = self._confirmed
@@ -159,12 +216,13 @@ class Tracker:
             age_s=now - self._first_s[m],
             unseen_s=now - self._last_s[m],
             holder_id=self._holders(track_id, xyxy, class_id),
+            first_xyxy=self._first_box[m],
         )
 
     def _holders(self, track_id: I64, xyxy: F32, class_id: I64) -> I64:
         holder = np.full(len(track_id), -1, np.int64)
-        people = np.flatnonzero(np.isin(class_id, self._person_classes))
-        things = np.flatnonzero(np.isin(class_id, self._held_classes))
+        people = np.flatnonzero(_among(class_id, self._person_classes))
+        things = np.flatnonzero(_among(class_id, self._held_classes))
         if not len(people) or not len(things):
             return holder
         body, thing = to_centre(xyxy[people]), to_centre(xyxy[things])
@@ -175,6 +233,13 @@ class Tracker:
         within = away[np.arange(len(things)), nearest] < 0.2
         holder[things[within]] = track_id[people[nearest[within]]]
         return holder
+
+
+def _among(class_id: I64, wanted: Collection[int]) -> Bool:
+    found = np.zeros(len(class_id), np.bool_)
+    for one in wanted:
+        found |= class_id == one
+    return found
 
 
 def iou(a: F32, b: F32) -> F64:

@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from fakes.scenes import KNIFE, PERSON, Thing, detections
+from fakes.scenes import KNIFE, PERSON, SIZE, Thing, detections, zone
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edge.track.exits import Exits
 from edge.track.tracker import Tracker, iou
+from edge.types import ZoneKind
 
 
 def tracker(**kwargs: float) -> Tracker:
@@ -26,8 +28,9 @@ def test_the_life_of_a_track() -> None:
     again = t.update(detections(Thing(0, x=110)), 12.2)
     assert again.track_id.tolist() == [1]
     assert again.unseen_s[0] == 0
-    assert len(t.update(detections(), 15.1)) == 1
-    assert len(t.update(detections(), 15.3)) == 0  # forgotten 3 s after it was last seen
+    assert len(t.update(detections(), 12.4)) == 1
+    assert len(t.update(detections(), 15.3)) == 1
+    assert len(t.update(detections(), 15.5)) == 0  # forgotten after 3 s of frames that do not show it
     t.update(detections(Thing(0, x=110)), 16.0)
     reborn = t.update(detections(Thing(0, x=110)), 16.5)
     assert reborn.track_id.tolist() == [2]  # ids are never used again
@@ -82,6 +85,67 @@ def test_classes_are_never_mixed_up() -> None:
         t.update(detections(Thing(0)), k * 0.3)
     found = t.update(detections(Thing(0, cls=KNIFE)), 0.9)
     assert found.unseen_s[0] > 0
+
+
+DOOR = zone(ZoneKind.DOOR, 0.0, 0.3, 0.2, 1).polygon
+ROOM = zone(ZoneKind.LOBBY, 0.2, 0.3, 1, 1).polygon
+
+
+def ids_before_and_after(gap_s: float, *, x: float, fps: float = 5, exits: Exits | None = None) -> tuple[int, int]:
+    """Somebody stands at ``x``, nobody is seen for ``gap_s``, somebody stands there again: both track ids."""
+    t, step = Tracker(person_classes={PERSON}, exits=exits), 1 / fps
+    found = []
+    for k in range(round((6 + gap_s) * fps)):
+        there = not 3 <= k * step < 3 + gap_s
+        tracks = t.update(detections(*([Thing(0, x=x)] if there else [])), k * step, size=SIZE)
+        found += [int(i) for i in tracks.track_id[tracks.unseen_s == 0]]
+    return found[0], found[-1]
+
+
+@pytest.mark.parametrize("fps", [2.0, 5.0, 15.0])
+def test_who_comes_in_soon_after_somebody_left_by_the_door_is_somebody_else(fps: float) -> None:
+    exits = Exits(doors=[DOOR], rooms=[ROOM])
+    before, after = ids_before_and_after(1.7, x=90, fps=fps, exits=exits)  # in the doorway
+    assert before != after
+    before, after = ids_before_and_after(1.7, x=320, fps=fps, exits=exits)  # hidden in the middle of the room
+    assert before == after
+
+
+def test_a_miss_in_the_doorway_is_no_departure() -> None:
+    before, after = ids_before_and_after(0.6, x=90, exits=Exits(doors=[DOOR], rooms=[ROOM]))
+    assert before == after
+
+
+def test_behind_the_door_is_out_and_beside_it_in_the_room_is_not() -> None:
+    exits = Exits(doors=[zone(ZoneKind.DOOR, 0.2, 0.3, 0.3, 1).polygon], rooms=[ROOM])
+    boxes = np.array([Thing(0, x=x).box for x in (100, 160, 230, 400)], np.float32)
+    assert exits.at_exit(boxes, SIZE).tolist() == [True, True, False, False]
+
+
+def test_without_a_door_the_borders_of_the_picture_are_the_exits() -> None:
+    assert ids_before_and_after(1.7, x=20) == (1, 2)
+    assert ids_before_and_after(1.7, x=625) == (1, 2)
+    assert ids_before_and_after(1.7, x=100) == (1, 1)
+
+
+def test_who_stands_behind_somebody_is_remembered_for_longer() -> None:
+    t = tracker()
+    far, near = Thing(0, x=300, feet=260, height=120), Thing(0, x=300, feet=320, height=150)
+    for k in range(60):
+        beside = Thing(0, x=max(300.0, 480 - 15 * k), feet=320, height=150)  # comes and stands before the other
+        t.update(detections(*([far] if k < 10 else []), beside), k * 0.2)
+    found = t.update(detections(far, near), 12.0)
+    assert found.track_id[found.unseen_s == 0].tolist() == [1, 2]
+
+
+def test_a_false_box_beside_a_person_does_not_take_over_who_they_are() -> None:
+    t = tracker()
+    person, hidden = Thing(0, x=320, feet=260, height=130), Thing(0, x=308, feet=196, height=108)
+    for k in range(8):
+        t.update(detections(person, *([hidden] if k < 6 else [])), k * 0.2)
+    found = t.update(detections(Thing(0, x=325, feet=272, height=90), person), 1.6)
+    boxes = dict(zip(found.track_id.tolist(), found.xyxy.tolist(), strict=True))
+    assert boxes[1] == list(person.box)
 
 
 @settings(max_examples=60, deadline=None)
