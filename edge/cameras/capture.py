@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 # Many cameras lock an account after a few wrong passwords within minutes.
 _REFUSED_DELAY_S = 60.0
 # A life with frames for this long counts as success: the next loss starts with a short delay again.
-_GOOD_LIFE_S = 10.0
+_GOOD_LIFE_S = 3.0
 # Between starting the child and the open time-out that it keeps itself.
 _START_GRACE_S = 5.0
 _CLOSE_S = 5.0
@@ -105,6 +105,7 @@ class CaptureProcess:
         self._next_seq = 0
         self._last_t_mono_s = float("-inf")
         self._last_fresh_s = self._clock.monotonic_s()
+        self._live_since_s = float("inf")  # of the present child
         self._child_pid: int | None = None
         self._talkative = False
         self._wake_r, self._wake_w = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
@@ -179,12 +180,11 @@ class CaptureProcess:
     def _supervise(self) -> None:
         delay_s = self._retry_after_s
         while not self._closed:
-            started_s = self._clock.monotonic_s()
-            frames_before = self._frames
+            self._live_since_s = float("inf")
             why, refused = self._live_once()
             if self._closed or self._over is not None:
                 return
-            if self._frames > frames_before and self._last_fresh_s - started_s > _GOOD_LIFE_S:
+            if self._last_fresh_s - self._live_since_s > _GOOD_LIFE_S:
                 delay_s = self._retry_after_s
             wait_s = max(delay_s, _REFUSED_DELAY_S) if refused else delay_s
             self._tell_lost(why, wait_s)
@@ -250,6 +250,7 @@ class CaptureProcess:
                 if isinstance(message, wire.FrameMessage):
                     if opening:
                         opening, first_count = False, message.count
+                        self._live_since_s = message.t_mono_s
                     self._offer(link, message, base_seq + message.count - first_count)
                     deadline_s = self._clock.monotonic_s() + self._fresh_timeout_s
         return "closed", None

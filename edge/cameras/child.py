@@ -69,7 +69,10 @@ class Offer:
     def take_returns(self, wait_s: float) -> None:
         """Collect slots that the parent has done with, for at most ``wait_s``; ends the process when it has gone."""
         while select.select([self._sock], [], [], wait_s)[0]:
-            message = self._sock.recv(16)
+            try:
+                message = self._sock.recv(16)
+            except OSError:
+                message = b""
             if not message:
                 os._exit(0)
             if message[0] == self._block:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 
 _USUAL_FPS = 25.0
+_WAITED_ENOUGH = 2
 
 
 class BurstFilter:
     """Tells frames that waited in a buffer from frames that come from the camera now.
 
     After opening, and after a pause, buffered frames arrive faster than the camera can make them. They are stale until
-    one had to be waited for. Time stamps of the stream are not used: cheap cameras send none worth having.
+    two in a row had to be waited for (one alone may only mean that this process was held up). Time stamps of the stream are not used: cheap cameras send none worth having.
 
     :param fps: the stream's stated rate; only a first guess, it may be nonsense.
     :param limit_s: a source that always delivers fast is believed after this long.
@@ -22,23 +23,25 @@ class BurstFilter:
         self._limit_s = limit_s
         self._last_s: float | None = None
         self._catching_up_since_s: float | None = None
+        self._waited = 0
 
     def fresh(self, arrival_s: float) -> bool:
         """Judge the frame that arrived now; ``arrival_s`` must not decrease."""
         last_s, self._last_s = self._last_s, arrival_s
         if last_s is None:
-            self._catching_up_since_s = arrival_s
+            self._catching_up_since_s, self._waited = arrival_s, 0
             return False
         gap_s = arrival_s - last_s
         if self._catching_up_since_s is not None:
             waited = gap_s >= 0.5 * self._interval_s
-            if not waited and arrival_s - self._catching_up_since_s < self._limit_s:
+            self._waited = self._waited + 1 if waited else 0
+            if self._waited < _WAITED_ENOUGH and arrival_s - self._catching_up_since_s < self._limit_s:
                 return False
             self._catching_up_since_s = None
             return True
         if gap_s > max(1.0, 4.0 * self._interval_s):
             # The stream paused: this frame may have been under way all that time, and more may follow it.
-            self._catching_up_since_s = arrival_s
+            self._catching_up_since_s, self._waited = arrival_s, 0
             return False
         # A slow average, so that a jittering network does not move the measure.
         self._interval_s += 0.1 * (gap_s - self._interval_s)

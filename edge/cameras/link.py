@@ -124,24 +124,18 @@ class ChildLink:
         return True
 
     def _receive(self) -> list[wire.Message] | None:
+        packets, is_open = wire.receive(self._sock)
         messages: list[wire.Message] = []
-        while True:
-            try:
-                data, fds, _, _ = socket.recv_fds(self._sock, wire.MAX_MESSAGE, 1)
-            except BlockingIOError:
-                return messages
-            except OSError:
-                return messages or None
-            try:
-                if not data:
-                    return messages or None
+        try:
+            for data, fds in packets:
                 message = wire.decode(data)
                 if isinstance(message, wire.PicturesMessage):
                     self._map(message, fds)
                 messages.append(message)
-            finally:
-                for fd in fds:
-                    os.close(fd)
+        finally:
+            for fd in (fd for _, fds in packets for fd in fds):
+                os.close(fd)
+        return messages if messages or is_open else None
 
     def _map(self, message: wire.PicturesMessage, fds: list[int]) -> None:
         if len(fds) != 1:

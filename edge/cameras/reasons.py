@@ -46,7 +46,12 @@ _KNOWN: tuple[tuple[re.Pattern[str], str, str], ...] = tuple(
             "the host name is unknown",
             "check the name, or use the address",
         ),
-        (r"timed? ?out", "the camera does not answer", "check cable, PoE power and the address"),
+        (
+            r"timed? ?out|Immediate exit requested",
+            "the camera does not answer",
+            "check cable, PoE power and the address",
+        ),
+        (r"End of file|Connection reset|Broken pipe", "the camera closed the connection", "is it restarting?"),
         (r"certificate|TLS|SSL", "the camera's TLS handshake fails", "check the camera's certificate and clock"),
         (r"not on whitelist", "the stream points to a protocol that is not allowed", "use the camera's own stream"),
     )

@@ -11,6 +11,7 @@ import json
 import math
 import mmap
 import os
+import socket
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -130,6 +131,29 @@ def decode(data: bytes) -> Message:
 
 def _is_byte(value: object) -> bool:
     return type(value) is int and 0 <= value < 256
+
+
+def receive(sock: socket.socket) -> tuple[list[tuple[bytes, list[int]]], bool]:
+    """All packets that wait at a non-blocking socket, each with its file descriptors, and whether more can come.
+
+    The descriptors are the caller's to close. A peer that ends with something of ours unread makes the kernel report a
+    reset *before* the peer's last packets: they are read all the same.
+    """
+    packets: list[tuple[bytes, list[int]]] = []
+    was_reset = False
+    while True:
+        try:
+            data, fds, _, _ = socket.recv_fds(sock, MAX_MESSAGE, 1)
+        except BlockingIOError:
+            return packets, not was_reset
+        except OSError:
+            if was_reset:
+                return packets, False
+            was_reset = True
+            continue
+        if not data:
+            return packets, False
+        packets.append((data, fds))
 
 
 def encode_return(block: int, slot: int) -> bytes:

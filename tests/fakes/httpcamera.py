@@ -31,7 +31,7 @@ class HttpCamera:
         self.burst = burst
         self.refuse = refuse
         self.size = size
-        self.connects = 0
+        self.connect_times: list[float] = []
         self.requests: list[str] = []
         self._frozen = threading.Event()
         self._stop = threading.Event()
@@ -60,6 +60,10 @@ class HttpCamera:
         self._server.server_close()
         self._thread.join()
 
+    @property
+    def connects(self) -> int:
+        return len(self.connect_times)
+
     def url(self, credentials: str = "", query: str = "") -> str:
         return f"http://{credentials}127.0.0.1:{self._server.server_port}/video{query}"
 
@@ -71,7 +75,7 @@ class HttpCamera:
         self._frozen.clear()
 
     def _serve(self, request: BaseHTTPRequestHandler) -> None:
-        self.connects += 1
+        self.connect_times.append(time.monotonic())
         if self.refuse:
             request.send_error(self.refuse)
             return
@@ -84,14 +88,15 @@ class HttpCamera:
                 time.sleep(0.02)
                 at_once = self.burst
                 continue
-            width, height = self.size
-            ok, jpeg = cv2.imencode(".jpg", np.full((height, width, 3), 10 + number % 230, np.uint8))
-            assert ok
-            data = jpeg.tobytes()
-            head = f"--next\r\nContent-Type: image/jpeg\r\nContent-Length: {len(data)}\r\n\r\n"
-            request.wfile.write(head.encode() + data + b"\r\n")
-            number += 1
-            if at_once > 0:
-                at_once -= 1
-            else:
-                time.sleep(1.0 / self.fps)
+            parts = [self._part(number + i) for i in range(max(1, at_once))]
+            request.wfile.write(b"".join(parts))
+            number += len(parts)
+            at_once = 0
+            time.sleep(1.0 / self.fps)
+
+    def _part(self, number: int) -> bytes:
+        width, height = self.size
+        ok, jpeg = cv2.imencode(".jpg", np.full((height, width, 3), 10 + number % 230, np.uint8))
+        assert ok
+        data = jpeg.tobytes()
+        return f"--next\r\nContent-Type: image/jpeg\r\nContent-Length: {len(data)}\r\n\r\n".encode() + data + b"\r\n"

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -131,6 +132,22 @@ def test_a_child_that_hangs_or_dies_is_replaced(
     assert not running(victim)
     assert camera.status().state == "live"
     assert camera.status().detail == ""
+
+
+def test_the_pause_doubles_until_pictures_have_come_for_a_while(start: Callable[..., CaptureProcess]) -> None:
+    with HttpCamera(refuse=500) as real:
+        camera = start(real.url(), retry_after_s=0.05, retry_at_most_s=2.0)
+        wait_for(lambda: real.connects >= 6)
+        times = [*real.connect_times]
+        pauses = [later - earlier for earlier, later in pairwise(times)]
+        assert pauses[4] >= 0.8
+        real.refuse = 0
+        began_s = read_until(camera).t_mono_s
+        wait_for(lambda: read_until(camera).t_mono_s > began_s + 3.2)
+        seen = camera.status().restarts
+        os.kill(child_of(camera), signal.SIGKILL)
+        wait_for(lambda: camera.status().restarts > seen)
+        assert "next try in 0 s" in camera.status().detail
 
 
 def test_without_pictures_the_camera_is_lost_and_then_found(start: Callable[..., CaptureProcess]) -> None:

@@ -23,6 +23,8 @@ SOURCE = parse_source("rtsp://guard:hunter22@10.0.0.5/s")
         ("[tcp @ 0x1] Failed to resolve hostname cam.invalid: Name or service not known", "host name", "address"),
         ("[tcp @ 0x1] Connection to tcp://10.0.0.5 failed: No route to host", "does not reach", "cable"),
         ("Connection timed out", "does not answer", "power"),
+        ("[OPENCV:FFMPEG:16] Failed reading RTSP data: Immediate exit requested", "does not answer", "power"),
+        ("[OPENCV:FFMPEG:16] Failed reading RTSP data: End of file", "closed the connection", "restarting"),
     ],
 )
 def test_known_lines(line: str, words: str, hint: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import socket
 
 import pytest
 
@@ -95,3 +96,17 @@ def test_no_memory_at_all_is_refused(tmp_path: os.PathLike[str]) -> None:
     with pytest.raises(wire.WireError, match="shared memory"):
         wire.map_pictures(fd, 8, 4)
     os.close(fd)
+
+
+def test_last_words_are_heard_though_the_child_left_something_unread() -> None:
+    mine, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    mine.settimeout(0.0)
+    with mine:
+        with theirs:
+            mine.send(wire.encode_return(1, 2))
+            theirs.send(b"one")
+            theirs.send(b"two")
+            assert wire.receive(mine) == ([(b"one", []), (b"two", [])], True)
+            theirs.send(b"three")
+        assert wire.receive(mine) == ([(b"three", [])], False)
+        assert wire.receive(mine) == ([], False)
