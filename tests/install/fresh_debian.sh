@@ -21,6 +21,7 @@ die() {
 
 [ "$(id -u)" = 0 ] || die "needs root"
 for program in mmdebstrap git unshare; do command -v "$program" >/dev/null || die "missing: $program"; done
+unshare --mount --pid --fork true 2>/dev/null || die "this machine allows no mount and process namespaces"
 if [ -n "${KG_FRESH_DIR:-}" ]; then
   BASE=$KG_FRESH_DIR
   mkdir -p "$BASE"
