@@ -60,6 +60,7 @@ class Board:
 
     :param delivery: None: mail is switched off, the outbox only collects.
     :param resting_rules: rules that are on but have no class in this model, with the classes they lack.
+    :param troubles: what else a technician must know, in words, one sentence each.
     :param on_status: told the verdict every few seconds; for the status light.
     """
 
@@ -155,6 +156,7 @@ class Board:
             check_inference(inference),
             check_outbox(outbox),
             self._mail_check(outbox),
+            self._store_check(),
             self._output_check(),
             check_disk(self._disk),
             check_memory(self._machine),
@@ -173,6 +175,10 @@ class Board:
         if self._delivery is None:
             return Check("mail", Status.WARN, "mail is switched off ([email] enabled): nobody is told about incidents")
         return check_mail(facts)
+
+    def _store_check(self) -> Check:
+        words = "; ".join(self._troubles())
+        return Check("storage", Status.WARN if words else Status.PASS, words)
 
     def _output_check(self) -> Check:
         error = self._pipeline.vitals.indicator_error

@@ -14,6 +14,9 @@ from edge.types import Alert, ChangeKind, EvidenceRef, Frame, Incident, Incident
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from edge.alerts.database import Database
+    from edge.alerts.email import EmailChannel
+    from edge.alerts.outbox import Outbox
     from edge.alerts.worker import DeliveryWorker
     from edge.alerts.writer import WriterWorker
     from edge.clock import Clock
@@ -119,3 +122,17 @@ def acknowledge(alert: Alert, pipeline: Pipeline, delivery: DeliveryWorker | Non
     )
     if delivery:
         delivery.wake()
+
+
+def troubles(database: Database, outbox: Outbox, channel: EmailChannel | None) -> list[str]:
+    """What went wrong with stored alerts and single recipients, one sentence each; empty: nothing."""
+    found = [
+        f"the database was damaged and set aside as {path.name}, {database.rescued} waiting alerts were carried over: "
+        "check the card and the power supply"
+        for path in database.moved_aside
+    ]
+    if corrupt := outbox.stats().corrupt:
+        found.append(f"{corrupt} damaged alerts cannot be read and were put aside")
+    if channel:
+        found += [f"the mail server refuses {who}: {why}" for who, why in channel.refused_recipients.items()]
+    return found

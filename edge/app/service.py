@@ -25,7 +25,7 @@ from edge.alerts.worker import DeliveryWorker
 from edge.alerts.writer import Job, WriterWorker
 from edge.app.board import Board, Limits
 from edge.app.build import build_detector, build_incidents, build_line, resting_rules
-from edge.app.hand_over import AlertMaker, Annotator, acknowledge, hand_over
+from edge.app.hand_over import AlertMaker, Annotator, acknowledge, hand_over, troubles
 from edge.cameras.capture import CaptureProcess
 from edge.cameras.source import Kind, Source, parse_source
 from edge.clock import SystemClock, boot_id
@@ -119,7 +119,10 @@ class Appliance:
             annotate=Annotator(detector),
             make_alert=AlertMaker(detector.model, self._boot_id, clock),
             on_stored=lambda alert: acknowledge(alert, pipeline, delivery),
+            on_unstored=lambda _: delivery.wake() if delivery else None,
         )
+        if delivery:
+            delivery.also_deliver(writer)  # what the disk refuses goes out from memory
         cameras = [self._camera(table, source) for table, source in sources]
         for camera in cameras:
             stack.callback(camera.close)
@@ -136,6 +139,7 @@ class Appliance:
             outbox=outbox,
             writer=writer,
             delivery=delivery,
+            troubles=lambda: troubles(database, outbox, channel),
             incident_store=incident_store,
             indicator=indicator,
             clock=clock,

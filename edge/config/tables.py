@@ -319,7 +319,7 @@ class OutputLine(_Table):
     off_s: PositiveSeconds = 0.5
     max_on_s: Seconds = 0.0
     role: Literal["alarm", "status"] = "alarm"
-    severities: list[SeverityName] = ["low", "high", "critical"]
+    severities: list[SeverityName] = ["low", "high"]
     rules: list[Name] = []
 
 
