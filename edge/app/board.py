@@ -82,7 +82,9 @@ class Board:
         clock: Clock,
         on_status: Callable[[Status], None],
         resting_rules: Mapping[str, Sequence[str]] | None = None,
+        troubles: Callable[[], Sequence[str]] = tuple,
     ) -> None:
+        self._troubles = troubles
         self._on_status = on_status
         self._resting = dict(resting_rules or {})
         self._kiosk = kiosk
