@@ -61,6 +61,45 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("file", type=Path, metavar="FILE", nargs="?", default=DEFAULT_CONFIG)
     check.set_defaults(command=_check_config)
 
+    why = commands.add_parser("why", help="why there was, or was no, alert: incidents, suppressions, maintenance")
+    why.add_argument("--config", type=Path, default=DEFAULT_CONFIG, metavar="FILE", help=f"default: {DEFAULT_CONFIG}")
+    why.add_argument(
+        "--since", default="24h", metavar="WHEN", help='so long ago ("90m", "12h", "3d") or a time in UTC; default: 24h'
+    )
+    why.set_defaults(command=_why)
+
+    maintenance = commands.add_parser("maintenance", help="silence the rules for a while (not the health)")
+    maintenance.add_argument("action", choices=("on", "off", "status"))
+    maintenance.add_argument("--minutes", type=float, default=60.0, metavar="N", help="for so long; default: 60")
+    maintenance.add_argument("--reason", default="", metavar="TEXT", help="what for; the desk reads it in the mail")
+    maintenance.add_argument(
+        "--config", type=Path, default=DEFAULT_CONFIG, metavar="FILE", help=f"default: {DEFAULT_CONFIG}"
+    )
+    maintenance.set_defaults(command=_maintenance)
+
+    outbox = commands.add_parser("outbox", help="alerts that wait for the mail server")
+    actions = outbox.add_subparsers(required=True, metavar="ACTION")
+    listing = actions.add_parser("list", help="what waits, newest first")
+    listing.add_argument("--all", action="store_true", help="what was delivered, too")
+    listing.add_argument("--limit", type=int, default=100, metavar="N", help="at most so many; default: 100")
+    listing.add_argument("--json", action="store_true", help="one JSON object a line per alert")
+    show = actions.add_parser("show", help="all about one alert")
+    show.add_argument("id", metavar="ID")
+    retry = actions.add_parser("retry", help="try one alert, or all, now")
+    retry.add_argument("id", metavar="ID", nargs="?")
+    drop = actions.add_parser("drop", help="give one alert up: it will not be sent")
+    drop.add_argument("id", metavar="ID")
+    for name, action in {"list": listing, "show": show, "retry": retry, "drop": drop}.items():
+        action.add_argument("--config", type=Path, default=DEFAULT_CONFIG, metavar="FILE")
+        action.set_defaults(command=_outbox, action=name)
+
+    test_mail = commands.add_parser("test-mail", help="send the desk a test mail; says what the server said")
+    test_mail.add_argument(
+        "--config", type=Path, default=DEFAULT_CONFIG, metavar="FILE", help=f"default: {DEFAULT_CONFIG}"
+    )
+    test_mail.add_argument("--timeout", type=float, default=60.0, metavar="S", help="wait so long; default: 60 s")
+    test_mail.set_defaults(command=_test_mail)
+
     version = commands.add_parser("version", help="print the versions of software, model and libraries")
     version.set_defaults(command=_version)
     return parser
@@ -105,14 +144,69 @@ def _replay(args: argparse.Namespace) -> int:
 
 
 def _check_config(args: argparse.Namespace) -> int:
-    from edge.app.build import build_detector
+    from edge.app.build import build_detector, resting_rules
     from edge.config import load
 
     config = load(args.file)
     detector = build_detector(config, args.file)
     cameras = ", ".join(c.name for c in config.cameras)
     print(f"{args.file}: good; cameras: {cameras}; zones: {len(config.zones)}; model: {detector.model}")
+    for rule, lacks in resting_rules(config, detector.classes).items():
+        print(f"rule {rule} rests: the model knows no {', '.join(lacks)}")
     return EX_OK
+
+
+def _why(args: argparse.Namespace) -> int:
+    from edge.app.why import why
+    from edge.config import load
+
+    for line in why(load(args.config), args.config, since=args.since):
+        print(line)
+    return EX_OK
+
+
+def _maintenance(args: argparse.Namespace) -> int:
+    from edge.app.control import maintenance
+    from edge.config import load
+
+    print(maintenance(load(args.config), args.config, args.action, minutes=args.minutes, reason=args.reason))
+    return EX_OK
+
+
+def _outbox(args: argparse.Namespace) -> int:
+    from edge.app import outbox_commands as commands
+    from edge.config import load
+
+    config = load(args.config)
+    if args.action == "retry":
+        print(commands.retry(config, args.config, args.id))
+    elif args.action == "drop":
+        print(commands.drop(config, args.config, args.id))
+    else:
+        for line in (
+            commands.show_alert(config, args.config, args.id)
+            if args.action == "show"
+            else commands.list_alerts(
+                config, args.config, limit=max(1, args.limit), everything=args.all, as_json=args.json
+            )
+        ):
+            print(line)
+    return EX_OK
+
+
+def _test_mail(args: argparse.Namespace) -> int:
+    import threading
+
+    from edge.app.outbox_commands import send_test_mail
+    from edge.config import load
+
+    return send_test_mail(
+        load(args.config),
+        args.config,
+        timeout_s=args.timeout,
+        say=lambda text: print(text, flush=True),
+        cancel=threading.Event(),
+    )
 
 
 def _version(_args: argparse.Namespace) -> int:

@@ -29,6 +29,7 @@ RULE_WORDS: dict[str, tuple[str, str]] = {
     "tool": ("Tool at the machine", "Somebody holds what looks like a tool where it has no business."),
     "face_cover": ("Covered face", "Somebody inside wears what hides the face."),
     "helmet": ("Helmet kept on", "Somebody inside keeps a helmet on."),
+    "maintenance": ("Maintenance mode", "The rules are silent for a while: nothing that happens here is told."),
     "test": ("Test mail", "Somebody asked this kiosk for a test mail. Nothing happened at the site."),
 }
 
@@ -151,7 +152,7 @@ def _warnings(alert: Alert, moment: Moment, missing_pictures: int) -> list[str]:
     if missing_pictures:
         noun = "One picture is" if missing_pictures == 1 else f"{missing_pictures} pictures are"
         found.append(f"{noun} missing: lost, damaged, or too large for this mail.")
-    if not alert.evidence and alert.kind in {"opened", "escalated"}:
+    if not alert.evidence and alert.kind in {"opened", "escalated"} and alert.severity > Severity.INFO:
         found.append("There is no picture of this moment.")
     return found
 

@@ -56,6 +56,38 @@ MIGRATIONS: tuple[str, ...] = (
     );
     CREATE INDEX incidents_closed ON incidents (closed, seq);
     """,
+    """
+    CREATE TABLE suppressions (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT,
+        run TEXT NOT NULL,                      -- one start of the service; numbers count within it
+        number INTEGER NOT NULL,
+        camera TEXT NOT NULL,
+        rule TEXT NOT NULL,
+        zone TEXT NOT NULL,
+        severity TEXT NOT NULL,
+        reason TEXT NOT NULL,
+        since_utc TEXT NOT NULL,
+        last_utc TEXT NOT NULL,
+        count INTEGER NOT NULL,
+        what TEXT NOT NULL,
+        value REAL NOT NULL,
+        threshold REAL NOT NULL,
+        unit TEXT NOT NULL,
+        UNIQUE (run, number)
+    );
+    CREATE TABLE maintenance (
+        number INTEGER PRIMARY KEY AUTOINCREMENT,
+        minutes REAL NOT NULL,
+        reason TEXT NOT NULL,
+        boot_id TEXT NOT NULL,                  -- began_mono_s belongs to this boot
+        began_mono_s REAL NOT NULL,
+        began_utc TEXT NOT NULL,
+        ended_utc TEXT,
+        end_reason TEXT NOT NULL DEFAULT '',
+        told_begin INTEGER NOT NULL DEFAULT 0,  -- whether the mail about it is in the outbox
+        told_end INTEGER NOT NULL DEFAULT 0
+    );
+    """,
 )
 
 

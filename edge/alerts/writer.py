@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 FIRST_RETRY_S = 1.0
 LONGEST_RETRY_S = 30.0
 PRUNE_EVERY_S = 600.0
+CHORE_EVERY_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,8 @@ class WriterWorker:
     :param make_alert: the alert of a change, or None where the desk is not to be told.
     :param capacity: jobs that may wait; beyond it the one with the lowest severity, then the oldest, is dropped.
     :param max_pictures: of those, how many may hold a picture (2.8 MB each at 1280x720); the others go as text.
+    :param chore: called every few seconds, for what may wait for its turn; an error is logged and it is called again.
+    :param chore: called every few seconds, for what may wait for its turn; its errors are logged.
     :param on_stored: told when an alert is on disk, synced: the acknowledgement, and the delivery's wake-up.
     :param on_unstored: told when the disk refused an alert, which is kept in memory: delivery may send it from there.
     """
@@ -80,6 +83,7 @@ class WriterWorker:
         max_pictures: int = 12,
         on_stored: Callable[[Alert], None] | None = None,
         on_unstored: Callable[[Alert], None] | None = None,
+        chore: Callable[[], object] | None = None,
     ) -> None:
         self._evidence = evidence
         self._incidents = incidents
@@ -91,6 +95,8 @@ class WriterWorker:
         self._max_pictures = max_pictures
         self._on_stored = on_stored
         self._on_unstored = on_unstored
+        self._chore = chore
+        self._chore_at_s = 0.0
         self._lock = threading.Condition()
         self._jobs: deque[Job] = deque()
         self._unstored: deque[Alert] = deque()
@@ -204,12 +210,17 @@ class WriterWorker:
         except Exception as error:  # whatever it is, the next job must be stored
             self._trouble(f"{type(error).__name__}: {error}")
             log.exception("a job of the writer failed", extra={"kg": {"event": "writer_fault"}})
+        if self._chore is not None and now_s >= self._chore_at_s:
+            self._chore_at_s = now_s + CHORE_EVERY_S
+            self._do_chore()
         with self._lock:
             self._busy = False
             self._lock.notify_all()
             if self._jobs:
                 return 0.0
             until_s = self._retry_at_s if self._unstored else self._prune_at_s
+            if self._chore is not None:
+                until_s = min(until_s, self._chore_at_s)
         return max(0.0, until_s - self._clock.monotonic_s())
 
     def _run(self) -> None:
@@ -222,8 +233,18 @@ class WriterWorker:
                     break
             if wait_s > 0 and not stopping:
                 self._clock.wait(self._wake, wait_s)
+        self._do_chore()
         for alert in list(self._unstored):  # a last try for what the disk refused
             self._enqueue(alert)
+
+    def _do_chore(self) -> None:
+        try:
+            if self._chore is not None:
+                self._chore()
+        except KioskError as error:
+            log.warning(error.message, extra={"kg": {"event": "chore_failed", "error": error.message}})
+        except Exception:
+            log.exception("a chore of the writer failed", extra={"kg": {"event": "writer_fault"}})
 
     def _store(self, job: Job) -> None:
         evidence = self._save_pictures(job) if job.frame is not None else ()

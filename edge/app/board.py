@@ -37,8 +37,10 @@ if TYPE_CHECKING:
     from edge.alerts.outbox import Outbox
     from edge.alerts.worker import DeliveryWorker
     from edge.alerts.writer import WriterWorker
+    from edge.app.maintenance import MaintenanceKeeper
     from edge.cameras.interface import Camera
     from edge.clock import Clock
+    from edge.incidents import Suppression
     from edge.pipeline import Pipeline
     from edge.types import Incident
 
@@ -82,11 +84,13 @@ class Board:
         clock: Clock,
         on_status: Callable[[Status], None],
         resting_rules: Mapping[str, Sequence[str]] | None = None,
+        maintenance: MaintenanceKeeper | None = None,
         troubles: Callable[[], Sequence[str]] = tuple,
     ) -> None:
         self._troubles = troubles
         self._on_status = on_status
         self._resting = dict(resting_rules or {})
+        self._maintenance = maintenance
         self._kiosk = kiosk
         self._version = version
         self._model = model
@@ -164,6 +168,7 @@ class Board:
             check_memory(self._machine),
             check_temperature(self._machine),
             check_clock(synchronised=self._clock.synchronised()),
+            *([self._maintenance.check()] if self._maintenance else []),
         ]
         return Report(tuple(checks), self._details())
 
@@ -226,6 +231,7 @@ class Board:
                 "recent": [_incident(i) for i in self._recent],
                 "opened": {f"{rule}/{severity}": n for (rule, severity), n in list(incidents.opened_total.items())},
                 "suppressed": dict(incidents.suppressed_total),
+                "lately suppressed": [_suppression(s) for s in incidents.suppressions[-_RECENT:]],
             },
             "outbox": {
                 "waiting": stats.waiting,
@@ -236,6 +242,7 @@ class Board:
                 "last_success": stats.last_success_utc.isoformat() if stats.last_success_utc else None,
             },
             "outputs": self._indicator.levels(),
+            "maintenance": self._maintenance.details() if self._maintenance else {"on": False},
             "rules without a class in this model": {name: list(lacks) for name, lacks in self._resting.items()},
         }
 
@@ -252,6 +259,19 @@ class Board:
     def _gather(self) -> None:
         while not self._clock.wait(self._stop, _REFRESH_S):
             self.refresh()
+
+
+def _suppression(one: Suppression) -> dict[str, Any]:
+    return {
+        "camera": one.camera,
+        "rule": one.rule,
+        "zone": one.zone,
+        "severity": one.severity.label,
+        "reason": one.reason,
+        "since": one.since_utc.isoformat(timespec="milliseconds"),
+        "last": one.t_utc.isoformat(timespec="milliseconds"),
+        "count": one.count,
+    }
 
 
 def _incident(incident: Incident) -> dict[str, Any]:

@@ -62,6 +62,13 @@ def build_detector(config: Config, config_path: Path) -> OnnxDetector:
     return OnnxDetector(bundle, threads=config.model.threads, classes=sorted(wanted))
 
 
+def bundle_classes(config: Config, config_path: Path) -> tuple[str, ...]:
+    """What the configured model knows. :raises ManifestError: it cannot be read."""
+    return tuple(
+        read_manifest(resolve(config_path, config.model.path) if config.model.path else shipped_bundle()).classes
+    )
+
+
 def resting_rules(config: Config, classes: Sequence[str]) -> dict[str, tuple[str, ...]]:
     """Built-in rules that are on but rest, because the model has none of their classes: name -> what it lacks."""
     return {

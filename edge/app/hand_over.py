@@ -136,3 +136,10 @@ def troubles(database: Database, outbox: Outbox, channel: EmailChannel | None) -
     if channel:
         found += [f"the mail server refuses {who}: {why}" for who, why in channel.refused_recipients.items()]
     return found
+
+
+def enqueue(alert: Alert, outbox: Outbox, delivery: DeliveryWorker | None) -> None:
+    """Store an alert that is no incident's; the delivery may start. :raises OutboxError: not stored."""
+    outbox.enqueue(alert)
+    if delivery:
+        delivery.wake()

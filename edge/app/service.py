@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import secrets
 import signal
 import threading
@@ -13,24 +12,27 @@ from typing import TYPE_CHECKING
 
 from edge import __version__, logs
 from edge.alerts.database import open_database
-from edge.alerts.email import EmailChannel
 from edge.alerts.evidence import EvidenceStore
 from edge.alerts.gpio import GpioIndicator, NoIndicator, OutputSpec
 from edge.alerts.incident_store import IncidentStore
 from edge.alerts.ledger import StoredLedger
-from edge.alerts.mail_words import Site
+from edge.alerts.maintenance_store import MaintenanceStore
 from edge.alerts.outbox import Outbox
 from edge.alerts.pins import open_pin_factory
+from edge.alerts.suppression_store import SuppressionStore
 from edge.alerts.worker import DeliveryWorker
 from edge.alerts.writer import Job, WriterWorker
 from edge.app.board import Board, Limits
 from edge.app.build import build_detector, build_incidents, build_line, resting_rules
-from edge.app.hand_over import AlertMaker, Annotator, acknowledge, hand_over, troubles
+from edge.app.hand_over import AlertMaker, Annotator, acknowledge, enqueue, hand_over, troubles
+from edge.app.mail_channel import build_channel, read_secret
+from edge.app.maintenance import MaintenanceKeeper
+from edge.app.state import RunLock, state_path
 from edge.cameras.capture import CaptureProcess
 from edge.cameras.source import Kind, Source, parse_source
 from edge.clock import SystemClock, boot_id
 from edge.config import Config, resolve
-from edge.errors import EX_OK, ConfigError, SourceNotFound, StateError
+from edge.errors import EX_OK, SourceNotFound, StateError
 from edge.health.interface import Status
 from edge.health.server import HealthServer
 from edge.pipeline import Loop, Pipeline
@@ -79,6 +81,13 @@ class Appliance:
         sources = [(table, self._source(table)) for table in config.cameras]
         # What is cheap to check comes first, what sounds or connects comes last.
         state_dir = self._state_dir()
+        lock = RunLock(state_dir)
+        if not lock.take():
+            raise StateError(
+                f"another kiosk-guard runs on the state directory {state_dir}",
+                hint="One service a box: see `systemctl status kiosk-guard`, or name another [state] dir.",
+            )
+        stack.callback(lock.release)
         database = open_database(state_dir, clock=clock)
         stack.callback(database.close)
         outbox = Outbox(database, clock=clock, boot_id=self._boot_id, max_items=config.outbox.max_items)
@@ -90,7 +99,10 @@ class Appliance:
             max_bytes=int(config.evidence.max_mb * 1_000_000),
             max_age_s=config.evidence.max_days * 86_400,
         )
-        channel = self._channel(StoredLedger(database)) if config.email.enabled else None
+        channel = None
+        if config.email.enabled:
+            ledger = StoredLedger(database)
+            channel = build_channel(config, self._config_path, clock=clock, boot_id=self._boot_id, ledger=ledger)
         detector = build_detector(config, self._config_path)
         indicator = self._indicator()
         stack.callback(indicator.close)
@@ -111,6 +123,7 @@ class Appliance:
             now_s=clock.monotonic_s,
             clock_synced=clock.synchronised,
         )
+        suppressions = SuppressionStore(database, run=self._new_incident_id())
         writer = WriterWorker(
             evidence=evidence,
             incidents=incident_store,
@@ -120,6 +133,15 @@ class Appliance:
             make_alert=AlertMaker(detector.model, self._boot_id, clock),
             on_stored=lambda alert: acknowledge(alert, pipeline, delivery),
             on_unstored=lambda _: delivery.wake() if delivery else None,
+            chore=lambda: suppressions.save(pipeline.incidents.suppressions),
+        )
+        maintenance = MaintenanceKeeper(
+            store=MaintenanceStore(database, clock=clock, boot_id=self._boot_id),
+            silence=pipeline.incidents.silence,
+            enqueue=lambda alert: enqueue(alert, outbox, delivery),
+            clock=clock,
+            boot_id=self._boot_id,
+            model=detector.model,
         )
         if delivery:
             delivery.also_deliver(writer)  # what the disk refuses goes out from memory
@@ -144,6 +166,7 @@ class Appliance:
             indicator=indicator,
             clock=clock,
             resting_rules=resting,
+            maintenance=maintenance,
             on_status=lambda status: indicator.set_status("fault" if status is Status.FAIL else "healthy"),
         )
         url = self._serve_health(board, stack)
@@ -154,6 +177,8 @@ class Appliance:
             stack.callback(delivery.stop)
         writer.start()
         stack.callback(writer.stop, _STORE_AT_STOP_S)
+        maintenance.start()
+        stack.callback(maintenance.stop)
         self._resume(pipeline, incident_store, writer)
         log.info(
             f"guarding: {', '.join(c.name for c in cameras)}; model {detector.model}; health {url or 'off'}",
@@ -211,7 +236,7 @@ class Appliance:
             )
 
     def _source(self, table: CameraTable) -> Source:
-        password = self._secret(table.password_file, f"cameras ({table.name}): password_file")
+        password = read_secret(self._config_path, table.password_file, f"cameras ({table.name}): password_file")
         text = table.source
         if "://" not in text and not text.startswith(("/dev/", "v4l2:", "file:/")) and not text.isdigit():
             text = f"file:{resolve(self._config_path, text.removeprefix('file:'))}"
@@ -234,21 +259,8 @@ class Appliance:
             clock=self._clock,
         )
 
-    def _secret(self, file: str, key: str) -> str:
-        if not file:
-            return ""
-        path = resolve(self._config_path, os.path.expandvars(file))
-        try:
-            return path.read_text(encoding="utf-8").rstrip("\r\n")
-        except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "it is no text"
-            raise ConfigError(
-                f"{self._config_path}: {key}: {path} cannot be read: {reason}",
-                hint="one line with the password, readable for the service's user",
-            ) from None
-
     def _state_dir(self) -> Path:
-        path = resolve(self._config_path, self._config.state.dir)
+        path = state_path(self._config, self._config_path)
         try:
             path.mkdir(mode=0o750, parents=True, exist_ok=True)
         except OSError as error:
@@ -257,24 +269,6 @@ class Appliance:
                 hint=f"make it for the service's user, or name another in {self._config_path}: [state] dir",
             ) from None
         return path
-
-    def _channel(self, ledger: StoredLedger) -> EmailChannel:
-        email, kiosk = self._config.email, self._config.kiosk
-        return EmailChannel(
-            host=email.host,
-            port=email.port,
-            security=email.security,
-            sender=email.sender,
-            recipients=email.recipients,
-            site=Site(site=kiosk.site, kiosk=kiosk.id, address=kiosk.address, timezone=kiosk.zone_info),
-            clock=self._clock,
-            boot_id=self._boot_id,
-            username=email.user,
-            password=self._secret(email.password_file, "email: password_file"),
-            ca_file=resolve(self._config_path, email.ca_file) if email.ca_file else None,
-            timeout_s=email.timeout_s,
-            ledger=ledger,
-        )
 
     def _indicator(self) -> NoIndicator | GpioIndicator:
         outputs = self._config.outputs
