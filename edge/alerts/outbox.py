@@ -70,6 +70,8 @@ class Outbox:
         self._stats_lock = threading.Lock()
         self._stats = OutboxStats()
         self._oldest_mono_s: float | None = None
+        with database.reading() as db:
+            self._retries_seen = rows.counted(db, "retry_asked")
         if adopt_schedules:
             self._adopt_schedules()
         else:
@@ -227,8 +229,19 @@ class Outbox:
                     alert_id,
                 ),
             ).rowcount
+            rows.count(db, "retry_asked", 1)  # the service, another process perhaps, ends its pause
             self._refresh(db)
         return done
+
+    def retry_asked(self) -> bool:
+        """Whether anybody called :meth:`retry`, in whichever process, since the last question.
+
+        :raises OutboxError: the database cannot be read.
+        """
+        with self._database.reading() as db:
+            asked = rows.counted(db, "retry_asked")
+        new, self._retries_seen = asked != self._retries_seen, asked
+        return new
 
     def drop(self, alert_id: str) -> bool:
         """Give up an undelivered or corrupt alert (a technician decides); counted. :raises OutboxError: not stored."""

@@ -148,6 +148,21 @@ def newest(db: sqlite3.Connection, *, limit: int, undelivered_only: bool) -> lis
     return [_entry(row) for row in found]
 
 
+def find(db: sqlite3.Connection, alert_id: str) -> Entry | None:
+    """One alert, None: not there."""
+    row = db.execute(
+        f"SELECT {_COLUMNS} FROM outbox WHERE alert_id = ?",  # noqa: S608 - a constant
+        (alert_id,),
+    ).fetchone()
+    return None if row is None else _entry(row)
+
+
+def counted(db: sqlite3.Connection, name: str) -> int:
+    """A counter's value; 0 where there is none yet."""
+    row = db.execute("SELECT value FROM counters WHERE name = ?", (name,)).fetchone()
+    return int(row[0]) if row is not None and isinstance(row[0], int) else 0
+
+
 def pending_evidence(db: sqlite3.Connection) -> set[str]:
     """Paths of pictures that undelivered alerts still need."""
     found = db.execute(

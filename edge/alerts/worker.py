@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 IN_MEMORY = -1  # row number of an alert that has none
-IDLE_S = 30.0
+IDLE_S = 5.0  # a technician's command beside the service cannot wake it, and does not want to wait long
 STORE_TROUBLE_S = 5.0
 EXPIRE_EVERY_S = 3600.0
 
@@ -135,6 +135,8 @@ class DeliveryWorker:
                 self._expire_at_s = self._beat_s + EXPIRE_EVERY_S
                 self._outbox.expire()
             self._store_late()
+            if self._outbox.retry_asked():
+                self._end_pause()
             pause_s = self._pause_left_s()
             due = self._outbox.due(limit=1 + len(self._unstored), urgent_only=pause_s > 0)
             entry = next((e for e in due if self._unstored.get(e.alert_id, 0.0) <= self._beat_s), None)

@@ -13,7 +13,7 @@ from fakes.clocks import FakeClock
 
 from edge.alerts.database import open_database
 from edge.alerts.outbox import Outbox
-from edge.alerts.worker import DeliveryWorker
+from edge.alerts.worker import IDLE_S, DeliveryWorker
 from edge.clock import SystemClock
 from edge.errors import PermanentRefusal, TemporaryRefusal
 from edge.types import Severity
@@ -84,7 +84,7 @@ def test_what_is_enqueued_is_delivered_once_in_order(bench: Bench) -> None:
     assert bench.sent == ["c", "a", "b"]
     assert [name for name, _ in bench.delivered] == ["c", "a", "b"]
     assert bench.outbox.stats().delivered == 3
-    assert bench.worker.step() == 30.0
+    assert bench.worker.step() == IDLE_S
 
 
 def test_one_bad_message_never_blocks_the_rest(bench: Bench) -> None:
