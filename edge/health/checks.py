@@ -89,8 +89,8 @@ def check_camera(facts: CameraFacts) -> Check:
         return Check(name, Status.WARN, facts.detail or "starting: wait for the first picture", facts.state)
     if facts.state == "ended":
         return Check(name, Status.FAIL, facts.detail or "the video file is over", facts.state)
-    why = facts.detail or "no picture"
-    return Check(name, Status.FAIL, f"camera lost: {why}. Check its power and cable, then its address", facts.state)
+    why = facts.detail or "no picture. Check its power and cable, then its address"
+    return Check(name, Status.FAIL, f"camera lost: {why}", facts.state)
 
 
 def check_frame_age(facts: CameraFacts, *, warn_after_s: float = 5.0, fail_after_s: float = 20.0) -> Check:
