@@ -104,7 +104,8 @@ def test_run_raises_alarms_and_mails_exactly_those_incidents(start: Any, config:
             for picture in pictures:
                 image = cv2.imdecode(np.frombuffer(picture.get_payload(decode=True), np.uint8), cv2.IMREAD_COLOR)
                 assert image is not None
-                assert image.shape[:2] == (TRUTH["height"], TRUTH["width"])
+                assert image.shape[1] == TRUTH["width"]
+                assert image.shape[0] >= TRUTH["height"]  # a caption may hang on below
 
 
 def _seconds(earlier: dict[str, Any], later: dict[str, Any]) -> float:
