@@ -16,7 +16,6 @@ import cv2
 from edge.annotate import annotate
 from edge.app.build import build_detector, build_incidents, build_line
 from edge.cameras.file import EPOCH, VideoFile
-from edge.cameras.freshness import RateLimit
 from edge.clock import SystemClock
 from edge.errors import CameraEnded, KioskError, StateError
 from edge.pipeline import Pipeline
@@ -65,7 +64,7 @@ def replay(
     table = next((c for c in config.cameras if c.name == camera or not camera), None)
     if table is None:
         raise KioskError(f"no camera named {camera!r}", hint=f"allowed: {', '.join(c.name for c in config.cameras)}")
-    source = VideoFile(clip, name=table.name)
+    source = VideoFile(clip, name=table.name, max_fps=table.max_fps)
     fps = source.fps  # opens the file: a bad clip is told before the model is loaded
     detector = build_detector(config, config_path)
     numbers = itertools.count(1)
@@ -78,9 +77,9 @@ def replay(
         now_s=SystemClock().monotonic_s,
         clock_synced=lambda: True,
     )
-    rate, shown = RateLimit(table.max_fps), min(table.max_fps, fps or table.max_fps)
+    shown = min(table.max_fps, fps or table.max_fps)
     film = _Film(video, shown, detector.classes) if video else None
-    began_wall, began_cpu, read, last = time.perf_counter(), time.process_time(), 0, 0.0
+    began_wall, began_cpu, last = time.perf_counter(), time.process_time(), 0.0
     last_utc = EPOCH
     try:
         while True:
@@ -88,9 +87,7 @@ def replay(
                 frame = source.read(0.0)
             except CameraEnded:
                 break
-            read, last, last_utc = read + 1, frame.t_mono_s, frame.t_utc
-            if not rate.due(frame.t_mono_s):
-                continue
+            last, last_utc = frame.t_mono_s, frame.t_utc
             judged = pipeline.step(frame)
             for change in judged.changes:
                 if change.kind is not ChangeKind.CLOSED:
@@ -105,7 +102,7 @@ def replay(
     for change in incidents.finish(reason="source ended", t_mono_s=last, t_utc=last_utc):
         emit(change)
     return Summary(
-        frames_read=read,
+        frames_read=source.status().frames,
         frames_judged=pipeline.vitals.frames_judged,
         clip_s=last,
         wall_s=time.perf_counter() - began_wall,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING
 
-from edge.cameras.freshness import Timeline
+from edge.cameras.freshness import RateLimit, Timeline
 from edge.cameras.interface import CameraStatus
 from edge.cameras.opencv import OpenCvReader, silence
 from edge.cameras.source import parse_source
@@ -19,7 +19,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
 class VideoFile:
-    """Every frame of a video file, in order, none dropped; implements ``edge.cameras.interface.Camera``.
+    """The frames of a video file, in order; implements ``edge.cameras.interface.Camera``.
 
     Opened at the first ``read``. A frame's times are ``start_mono_s`` and ``start_utc`` plus its presentation time, so
     the same file gives the same times wherever it is replayed.
@@ -28,10 +28,18 @@ class VideoFile:
     :param name: the camera's name.
     :param start_mono_s: monotonic time of the start of the clip.
     :param start_utc: wall time of the start of the clip.
+    :param max_fps: thin the file to at most this rate; the other frames are decoded, as they must be, but never turned
+        into pictures. None: every frame.
     """
 
     def __init__(
-        self, path: Path | str, *, name: str = "replay", start_mono_s: float = 0.0, start_utc: datetime = EPOCH
+        self,
+        path: Path | str,
+        *,
+        name: str = "replay",
+        start_mono_s: float = 0.0,
+        start_utc: datetime = EPOCH,
+        max_fps: float | None = None,
     ) -> None:
         silence()
         self._source = parse_source(f"file:{path}")
@@ -41,6 +49,7 @@ class VideoFile:
         self._reader: OpenCvReader | None = None
         self._fps: float | None = None
         self._timeline = Timeline(0.04)
+        self._limit = RateLimit(max_fps)
         self._frames = 0
         self._state = "starting"
         self._detail = ""
@@ -68,6 +77,8 @@ class VideoFile:
         while reader.grab():
             t_s = self._timeline.place(reader.pts_s)
             seq, self._frames = self._frames, self._frames + 1
+            if not self._limit.due(t_s):
+                continue
             picture = reader.retrieve()
             if picture is None:
                 continue

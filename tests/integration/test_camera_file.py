@@ -44,6 +44,19 @@ def test_two_readings_are_the_same(tmp_path: Path) -> None:
     two.close()
 
 
+def test_frames_that_nobody_wants_are_passed_over(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "clip.mp4", 30, fps=30.0)
+    every, thin = VideoFile(path), VideoFile(path, max_fps=5.0)
+    pictures = [every.read(0.0) for _ in range(30)]
+    frames = [thin.read(0.0) for _ in range(5)]
+    assert [f.seq for f in frames] == [0, 6, 12, 18, 24]
+    assert [f.t_mono_s for f in frames] == pytest.approx([i / 5 for i in range(5)])
+    assert [bytes(f.image.data) for f in frames] == [bytes(pictures[f.seq].image.data) for f in frames]
+    with pytest.raises(CameraEnded, match="over after 30 frames"):
+        thin.read(0.0)
+    assert thin.status().frames == 30
+
+
 def test_a_clip_that_was_cut_short_gives_what_it_has(tmp_path: Path) -> None:
     whole = write_video(tmp_path / "whole.avi", 40, size=(320, 240))
     cut = tmp_path / "cut.avi"
