@@ -25,6 +25,7 @@ _MAX_REACH = 1.5  # ... up to here: beyond, it is as likely someone else
 _BLIND_S = 2.0  # between two frames this long nobody is taken for gone, at a slow rate with frames dropped
 _BEHIND_S = 20.0  # somebody behind somebody else is remembered for longer ...
 _HIDDEN_SHARE = 0.4  # ... while this share of the box is covered
+_SETTLED_S = 2.0  # who is first seen later than this after the first frame has come in
 _CLEAR = 0.4  # a cost below this leaves no doubt
 _DEPTH_STRETCH = 2.0  # a step towards the camera looks about half as long as one to the side
 _MAX_LOG_RATIO = 0.6  # heights of the same person differ by less than a factor e^0.6 = 1.8 after a gap
@@ -67,6 +68,7 @@ class Tracker:
         self._motion = Motion()
         self._next_id = 1
         self._now_s: float | None = None
+        self._began_s = 0.0
         self._id: I64 = np.zeros(0, np.int64)
         self._box: F32 = np.zeros((0, 4), np.float32)
         self._first_box: F32 = np.zeros((0, 4), np.float32)
@@ -86,6 +88,8 @@ class Tracker:
         A frame that is not newer than the last one is judged as if it came at the same time.
         """
         now = t_mono_s if self._now_s is None else max(t_mono_s, self._now_s)
+        if self._now_s is None:
+            self._began_s = now
         dt = 0.0 if self._now_s is None else now - self._now_s
         self._motion.predict(dt, self._last_s < (self._now_s or now))
         self._now_s = now
@@ -128,9 +132,22 @@ class Tracker:
         self._last_s[track] = now
         self._missed_s[track] = np.inf
         self._hits[track] += 1
+        before = self._confirmed[track]
         self._confirmed[track] |= (self._hits[track] >= 2) & (now - self._first_s[track] >= self._confirm_s)
+        for new in track[self._confirmed[track] & ~before]:
+            self._learn_exit(int(new))
         free_track[track] = False
         free_detection[det] = False
+
+    def _learn_exit(self, new: int) -> None:
+        """Where somebody comes from out of nothing there is a way out too; at the start everybody does."""
+        if self._first_s[new] - self._began_s < _SETTLED_S or self._class[new] not in self._person_classes:
+            return
+        lost = np.isfinite(self._missed_s) & self._confirmed
+        first = self._first_box[new]
+        away = np.abs(self._box[lost] - first)
+        if not (away[:, [0, 3]].max(axis=1, initial=0.0) < _MAX_REACH * (first[3] - first[1])).any():
+            self._exits.appeared(first)
 
     def _cost(self, tracks: I64, measured: F64, now: float) -> F64:
         """How unlike each track's prediction each measurement is, 0..1; (T, D), ``inf`` where out of reach."""

@@ -128,6 +128,31 @@ def test_without_a_door_the_borders_of_the_picture_are_the_exits() -> None:
     assert ids_before_and_after(1.7, x=100) == (1, 1)
 
 
+def leave_and_enter(exits: Exits | None, *, appears_x: float) -> tuple[int, int]:
+    """Somebody appears, walks to x = 400, back to 320 and is gone for 1.7 s; then somebody is at 320: both ids."""
+    t, found, now = Tracker(person_classes={PERSON}, exits=exits), [], 0.0
+    walk = [appears_x] * 5 + np.linspace(appears_x, 400, 15).tolist() + np.linspace(400, 320, 10).tolist() + [320.0] * 5
+    for x in [None] * 15 + walk + [None] * 8 + [320.0] * 8:
+        tracks = t.update(detections(*([Thing(0, x=x)] if x else [])), now, size=SIZE)
+        found += [int(i) for i in tracks.track_id[tracks.unseen_s == 0]]
+        now += 0.2
+    return found[0], found[-1]
+
+
+def test_where_no_door_is_drawn_the_place_where_somebody_appeared_is_one() -> None:
+    before, after = leave_and_enter(None, appears_x=310)
+    assert before != after
+    before, after = leave_and_enter(None, appears_x=120)  # came in elsewhere: hidden at 320, not gone
+    assert before == after
+    drawn = Exits(doors=[DOOR], rooms=[ROOM])
+    before, after = leave_and_enter(drawn, appears_x=310)  # a drawn door is believed
+    assert before == after
+
+
+def test_who_was_there_at_the_start_shows_no_door() -> None:
+    assert ids_before_and_after(1.7, x=320) == (1, 1)
+
+
 def test_who_stands_behind_somebody_is_remembered_for_longer() -> None:
     t = tracker()
     far, near = Thing(0, x=300, feet=260, height=120), Thing(0, x=300, feet=320, height=150)
