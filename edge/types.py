@@ -271,11 +271,12 @@ class Alert:
     """What the desk is to be told, as facts; the channel renders it when it is sent.
 
     ``alert_id`` is the idempotency key: a second delivery carries the same Message-ID. ``boot_id`` with
-    ``created_mono_s`` allows to correct ``created_utc`` once the clock is known.
+    ``created_mono_s`` allows to correct ``created_utc`` once the clock is known. ``extra``: further lines for the mail,
+    label and text. ``log_seq``/``log_head``: the incident log's last record when the alert was made; 0 and "": none.
     """
 
     alert_id: str
-    kind: str  # opened, escalated, closed, test
+    kind: str  # opened, escalated, closed, sheet, digest, heartbeat, test
     incident_id: str
     severity: Severity
     camera: str
@@ -294,3 +295,6 @@ class Alert:
     model: str
     software: str
     evidence: tuple[EvidenceRef, ...] = field(default=())
+    extra: tuple[tuple[str, str], ...] = field(default=())
+    log_seq: int = 0
+    log_head: str = ""

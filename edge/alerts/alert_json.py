@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from edge.types import Alert, EvidenceRef, Incident, Observation, Severity
 
-VERSION = 1
+VERSION = 2  # 2: Alert got extra, log_seq, log_head
 
 
 def encode_alert(alert: Alert) -> str:
@@ -46,6 +46,9 @@ def decode_alert(text: str) -> Alert:
         model=row.text("model"),
         software=row.text("software"),
         evidence=tuple(_decode_evidence(item, row.newer) for item in row.array("evidence")),
+        extra=_decode_extra(row) if row.version > 1 else (),
+        log_seq=row.whole("log_seq") if row.version > 1 else 0,
+        log_head=row.text("log_head") if row.version > 1 else "",
     )
 
 
@@ -87,6 +90,13 @@ def decode_incident(text: str) -> Incident:
     )
 
 
+def _decode_extra(row: _Row) -> tuple[tuple[str, str], ...]:
+    pairs = row.array("extra")
+    if not all(isinstance(p, list) and len(p) == 2 and all(isinstance(t, str) for t in p) for p in pairs):
+        raise ValueError("Alert.extra: wanted pairs of texts")
+    return tuple((str(p[0]), str(p[1])) for p in cast("list[list[object]]", pairs))
+
+
 def _decode_evidence(item: object, newer: bool) -> EvidenceRef:  # noqa: FBT001 - private, one caller
     row = _Row(item, EvidenceRef, newer=newer)
     size = row.value("size_bytes")
@@ -109,11 +119,13 @@ class _Row:
             raise ValueError(f"{kind.__name__}: wanted an object")  # noqa: TRY004 - one error for all bad text
         self._kind = kind.__name__
         self._item: dict[str, object] = dict(item)
+        self.version = VERSION
         if newer is None:
             version = self._item.pop("v", None)
             if type(version) is not int or version < 1:
                 raise ValueError(f"{self._kind}.v: wanted a version number")
             newer = version > VERSION
+            self.version = version
         self.newer = newer
         unknown = self._item.keys() - set(_names(kind))
         # Versions only add keys; what a newer version wrote stays deliverable after a rollback.
@@ -139,6 +151,12 @@ class _Row:
         if value in {"nan", "inf", "-inf"}:
             return float(str(value))
         raise ValueError(f"{self._kind}.{key}: wanted a number")
+
+    def whole(self, key: str) -> int:
+        value = self.value(key)
+        if type(value) is not int:
+            raise ValueError(f"{self._kind}.{key}: wanted a whole number")
+        return value
 
     def flag(self, key: str) -> bool:
         value = self.value(key)

@@ -80,7 +80,7 @@ def compose(
     if is_urgent(alert):
         message["Importance"] = "high"
         message["X-Priority"] = "1"
-    inline = next((p for p in pictures if p.ref.role == "annotated"), None)
+    inline = next((p for p in pictures if p.ref.role in {"annotated", "sheet"}), None)
     message.set_content(_text(words), cte="quoted-printable")
     cid = f"<annotated.{message['Message-ID'][1:]}" if inline else ""
     message.add_alternative(_html(words, alert.severity, cid.strip("<>")), subtype="html", cte="quoted-printable")

@@ -30,9 +30,23 @@ RULE_WORDS: dict[str, tuple[str, str]] = {
     "face_cover": ("Covered face", "Somebody inside wears what hides the face."),
     "helmet": ("Helmet kept on", "Somebody inside keeps a helmet on."),
     "maintenance": ("Maintenance mode", "The rules are silent for a while: nothing that happens here is told."),
+    "heartbeat": ("All is well", "This kiosk tells that it is there. When this mail stays away, look after it."),
+    "digest": (
+        "Many incidents",
+        "More came than are mailed one by one; each is listed here, pictures are on the kiosk.",
+    ),
     "test": ("Test mail", "Somebody asked this kiosk for a test mail. Nothing happened at the site."),
 }
 
+_STAGES = {
+    "opened": "",
+    "escalated": "Escalated: ",
+    "closed": "Closed: ",
+    "sheet": "Pictures: ",
+    "test": "",
+    "digest": "",
+    "heartbeat": "",
+}
 LATE_S = 60.0  # a mail that waited longer says so
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]+")
 
@@ -85,7 +99,7 @@ def describe(
     rule_words: Mapping[str, tuple[str, str]] = RULE_WORDS,
 ) -> Words:
     """Put an alert into words; every field is reduced to one clean line."""
-    rule = "test" if alert.kind == "test" else alert.rule
+    rule = alert.kind if alert.kind in {"test", "heartbeat", "digest"} else alert.rule
     title, lead = rule_words.get(rule, (one_line(rule).replace("_", " ").capitalize(), ""))
     place = ", ".join(p for p in (one_line(alert.zone), one_line(site.site), one_line(site.kiosk)) if p)
     opened = alert.opened_utc + moment.shift
@@ -93,16 +107,19 @@ def describe(
     topic = f"{title}: {place}"
     if alert.kind == "test":
         subject = f"Test mail from {place or 'a kiosk'}"
+    elif alert.kind in {"heartbeat", "digest"}:
+        count = one_line(alert.what)
+        subject = topic = f"{title}: {place}" + (f": {count}" if count else "")
     else:
-        stage = {"opened": "", "escalated": "Escalated: ", "closed": "Closed: "}.get(
-            alert.kind, f"{one_line(alert.kind).capitalize()}: "
-        )
+        stage = _STAGES.get(alert.kind, f"{one_line(alert.kind).capitalize()}: ")
         subject = f"[{alert.severity.label.upper()}] {stage}{topic}, {at}"
     return Words(
         subject=subject,
         topic=topic,
-        title={"escalated": f"Escalated: {title}", "closed": f"Closed: {title}"}.get(alert.kind, title),
-        lead="It is over." if alert.kind == "closed" else lead,
+        title=_STAGES.get(alert.kind, "") + title,
+        lead={"closed": "It is over.", "sheet": "Pictures from before to after it began, in order."}.get(
+            alert.kind, lead
+        ),
         place=f"{place}, {at}" if place else at,
         rows=tuple((label, text) for label, text in _rows(alert, site, moment, opened) if text),
         warnings=tuple(_warnings(alert, moment, missing_pictures)),
@@ -112,7 +129,7 @@ def describe(
 def _rows(alert: Alert, site: Site, moment: Moment, opened: datetime) -> list[tuple[str, str]]:
     rows = [
         ("Severity", alert.severity.label),
-        ("Evidence", evidence_sentence(alert)),
+        ("Peak" if alert.kind == "closed" else "Evidence", evidence_sentence(alert)),
         ("Site", one_line(site.site)),
         ("Address", one_line(site.address)),
         ("Kiosk", one_line(site.kiosk)),
@@ -139,6 +156,8 @@ def _rows(alert: Alert, site: Site, moment: Moment, opened: datetime) -> list[tu
         ("Model", one_line(alert.model)),
         ("Software", one_line(alert.software)),
         ("Incident", one_line(alert.incident_id)),
+        *((one_line(label), one_line(text)) for label, text in alert.extra),
+        ("Incident log", f"record {alert.log_seq}, head {one_line(alert.log_head)}" if alert.log_head else ""),
     ]
     return rows
 

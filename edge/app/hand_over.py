@@ -9,7 +9,7 @@ from edge import __version__
 from edge.alerts.identity import alert_id
 from edge.alerts.writer import Job
 from edge.annotate import annotate
-from edge.types import Alert, ChangeKind, EvidenceRef, Frame, Incident, IncidentChange, Tracks, Zone
+from edge.types import Alert, ChangeKind, EvidenceRef, Frame, Incident, IncidentChange, Severity, Tracks, Zone
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,15 +51,20 @@ class Annotator:
 
 
 class AlertMaker:
-    """What the desk is told about a change: openings and escalations."""
+    """What the desk is told about a change: openings and escalations, and the end of what was bad enough.
 
-    def __init__(self, model: str, boot: str, clock: Clock) -> None:
+    :param closed_from: the end of incidents of this severity or worse is told; None: of none.
+    """
+
+    def __init__(self, model: str, boot: str, clock: Clock, *, closed_from: Severity | None = None) -> None:
         self._model, self._boot, self._clock = model, boot, clock
+        self._closed_from = closed_from
 
     def __call__(self, change: IncidentChange, evidence: tuple[EvidenceRef, ...]) -> Alert | None:
-        if change.kind is ChangeKind.CLOSED:
-            return None
         incident, peak = change.incident, change.incident.peak
+        closed = change.kind is ChangeKind.CLOSED
+        if closed and (self._closed_from is None or incident.severity < self._closed_from):
+            return None
         return Alert(
             alert_id=alert_id(incident.incident_id, change.kind.value, incident.severity),
             kind=change.kind.value,
@@ -80,7 +85,8 @@ class AlertMaker:
             unit=peak.unit,
             model=self._model,
             software=_SOFTWARE,
-            evidence=evidence,
+            evidence=() if closed else evidence,  # what a camera sees afterwards proves nothing
+            extra=(("Ended because", incident.close_reason),) if closed else (),
         )
 
 

@@ -46,7 +46,7 @@ def build_channel(
         port=email.port,
         security=email.security,
         sender=email.sender,
-        recipients=email.recipients,
+        recipients=email.by_severity,
         site=Site(site=kiosk.site, kiosk=kiosk.id, address=kiosk.address, timezone=kiosk.zone_info),
         clock=clock,
         boot_id=boot_id,

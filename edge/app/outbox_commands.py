@@ -174,7 +174,7 @@ def send_test_mail(
         outbox = Outbox(database, clock=clock, boot_id=boot_id(), adopt_schedules=False)
         alert = _test_alert(clock)
         outbox.enqueue(alert)
-        say(f"test mail {alert.alert_id} is in the outbox, for {', '.join(config.email.recipients)}")
+        say(f"test mail {alert.alert_id} is in the outbox, for {', '.join(config.email.everyone)}")
         if channel is not None:
             say(f"the service does not run here: sending it now, by {config.email.host} port {config.email.port}")
             return _send(alert, channel, outbox, say)

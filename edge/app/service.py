@@ -90,7 +90,14 @@ class Appliance:
         stack.callback(lock.release)
         database = open_database(state_dir, clock=clock)
         stack.callback(database.close)
-        outbox = Outbox(database, clock=clock, boot_id=self._boot_id, max_items=config.outbox.max_items)
+        outbox = Outbox(
+            database,
+            clock=clock,
+            boot_id=self._boot_id,
+            max_items=config.outbox.max_items,
+            max_bytes=int(config.outbox.max_mb * 1_000_000),
+            max_age_s=config.outbox.max_days * 86_400,
+        )
         incident_store = IncidentStore(database, clock=clock, boot_id=self._boot_id)
         evidence = EvidenceStore(
             state_dir / "evidence",
@@ -130,7 +137,7 @@ class Appliance:
             outbox=outbox,
             clock=clock,
             annotate=Annotator(detector),
-            make_alert=AlertMaker(detector.model, self._boot_id, clock),
+            make_alert=AlertMaker(detector.model, self._boot_id, clock, closed_from=config.email.closed_from),
             on_stored=lambda alert: acknowledge(alert, pipeline, delivery),
             on_unstored=lambda _: delivery.wake() if delivery else None,
             chore=lambda: suppressions.save(pipeline.incidents.suppressions),

@@ -350,6 +350,12 @@ class Email(_Table):
     ca_file: str = ""
     sender: OneLine = ""
     recipients: list[OneLine] = []
+    recipients_high: list[OneLine] = []
+    recipients_critical: list[OneLine] = []
+    closed_mails: Literal["none", "info", "low", "high", "critical"] = "high"
+    max_per_hour: Annotated[int, Field(ge=0, le=10_000)] = 60
+    digest_s: Annotated[float, Field(ge=10, le=86_400)] = 600.0
+    heartbeat_h: Annotated[float, Field(ge=0, le=744)] = 24.0
     timeout_s: Annotated[float, Field(ge=1, le=300)] = 30.0
 
     @model_validator(mode="after")
@@ -359,18 +365,39 @@ class Email(_Table):
         lacking = [k for k in ("host", "sender", "recipients") if not getattr(self, k)]
         if lacking:
             raise ValueError(f"enabled = true needs {', '.join(lacking)}")
-        wrong = [a for a in (self.sender, *self.recipients) if not re.fullmatch(r"[^@\s<>,;]+@[^@\s<>,;]+", a)]
+        wrong = [a for a in (self.sender, *self.everyone) if not re.fullmatch(r"[^@\s<>,;]+@[^@\s<>,;]+", a)]
         if wrong:
             raise ValueError(f"not a mail address: {', '.join(map(repr, wrong))}")
         if self.user and self.security == "none" and not _loopback(self.host):
             raise ValueError('user with security = "none" would send the password in clear; use "starttls" or "tls"')
         return self
 
+    @property
+    def everyone(self) -> list[str]:
+        """All addresses, each once."""
+        return list(dict.fromkeys([*self.recipients, *self.recipients_high, *self.recipients_critical]))
+
+    @property
+    def by_severity(self) -> dict[Severity, list[str]]:
+        """Addresses by the least severity that they are told."""
+        return {
+            Severity.INFO: self.recipients,
+            Severity.HIGH: self.recipients_high,
+            Severity.CRITICAL: self.recipients_critical,
+        }
+
+    @property
+    def closed_from(self) -> Severity | None:
+        """The least severity of incidents whose end is told."""
+        return None if self.closed_mails == "none" else Severity.of(self.closed_mails)
+
 
 class OutboxTable(_Table):
     """The store between an alert and its delivery."""
 
     max_items: Annotated[int, Field(ge=10, le=1_000_000)] = 10_000
+    max_mb: Annotated[float, Field(ge=1, le=10_000)] = 64.0
+    max_days: Annotated[float, Field(ge=0, le=3650)] = 0.0
 
 
 class EvidenceTable(_Table):

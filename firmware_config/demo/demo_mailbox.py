@@ -20,12 +20,16 @@ _ENDINGS = {"image/jpeg": ".jpg", "image/png": ".png", "image/webp": ".webp"}
 
 @dataclass(frozen=True)
 class Mail:
-    """One mail that arrived. ``file``: the mail itself; ``pictures``: files taken out of it."""
+    """One mail that arrived. ``file``: the mail itself; ``pictures``: files taken out of it.
+
+    ``kind``: what step of an incident it tells: opened, sheet, closed.
+    """
 
     subject: str
     recipients: tuple[str, ...]
     file: Path
     pictures: tuple[Path, ...]
+    kind: str = "opened"
 
 
 class Mailbox:
@@ -58,7 +62,8 @@ class Mailbox:
                 picture = self._folder / f"{file.stem}-{len(pictures) + 1}{ending}"
                 picture.write_bytes(part.get_payload(decode=True))
                 pictures.append(picture)
-        self._on_mail(Mail(str(message["Subject"]), tuple(envelope.rcpt_tos), file, tuple(pictures)))
+        kind = str(message["X-Kiosk-Guard"] or "?").split()[0]
+        self._on_mail(Mail(str(message["Subject"]), tuple(envelope.rcpt_tos), file, tuple(pictures), kind))
         return "250 taken"
 
     def close(self) -> None:

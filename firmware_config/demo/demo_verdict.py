@@ -120,13 +120,14 @@ def _pin(name: str, seen: Seen) -> Line:
 
 
 def _mails(seen: Seen, wanted: int) -> Line:
-    with_picture = sum(bool(m.pictures) for m in seen.mails)
+    opened = [m for m in seen.mails if m.kind == "opened"]  # what follows in its thread is shown, not counted
+    with_picture = sum(bool(m.pictures) for m in opened)
     missing = ""
-    if len(seen.mails) != wanted:
-        missing = f"{wanted} mails, not {len(seen.mails)}"
+    if len(opened) != wanted:
+        missing = f"{wanted} mails, not {len(opened)}"
     elif with_picture != wanted:
         missing = f"pictures in {wanted - with_picture} mails"
-    return Line("mails, with pictures", f"{len(seen.mails)}, {with_picture}", f"{wanted}, {wanted}", missing)
+    return Line("opening mails, with pictures", f"{len(opened)}, {with_picture}", f"{wanted}, {wanted}", missing)
 
 
 def _names(items: list[tuple[str, str]]) -> str:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from e2e.appliance_process import Config
+    from fakes.mailserver import Mail, Mailbox
 
 EXPECTED = [(e["rule"], e["zone"], e["opens_s"], e["closes_s"]) for e in TRUTH["expected"]]
 
@@ -91,9 +92,12 @@ def test_run_raises_alarms_and_mails_exactly_those_incidents(start: Any, config:
         assert pins == [("led", True), ("siren", True), ("siren", False), ("led", False)]
 
         ids = [e["incident_id"] for e in opened]
-        assert len(mailbox.mails) == len(EXPECTED)
-        assert len(set(mailbox.ids)) == len(EXPECTED)
-        for mail, incident_id, (rule, zone, _, _) in zip(mailbox.mails, ids, EXPECTED, strict=True):
+        assert len(set(mailbox.ids)) == len(mailbox.mails)
+        opening, closing = of_kind(mailbox, "opened"), of_kind(mailbox, "closed")
+        for event, mail in zip([e for e in opened if e["severity"] == "high"], closing, strict=True):
+            assert mail.message["References"] == f"<{event['incident_id']}.opened@kiosk.example>"
+            assert "Ended because:" in mail.message.get_body(("plain",)).get_content()
+        for mail, incident_id, (rule, zone, _, _) in zip(opening, ids, EXPECTED, strict=True):
             assert mail.recipients == ["desk@bank.example", "night@bank.example"]
             words = mail.message.get_body(("plain",)).get_content()
             assert incident_id in words
@@ -106,6 +110,10 @@ def test_run_raises_alarms_and_mails_exactly_those_incidents(start: Any, config:
                 assert image is not None
                 assert image.shape[1] == TRUTH["width"]
                 assert image.shape[0] >= TRUTH["height"]  # a caption may hang on below
+
+
+def of_kind(mailbox: Mailbox, kind: str) -> list[Mail]:
+    return [m for m in mailbox.mails if m.message["X-Kiosk-Guard"].split()[0] == kind]
 
 
 def _seconds(earlier: dict[str, Any], later: dict[str, Any]) -> float:

@@ -119,10 +119,10 @@ def test_whatever_is_missing_is_told(perfect: _Perfect, parts: Any, tmp_path: Pa
     spoil("incidents", [*seen.incidents, seen.incidents[0]], "incidents opened, live")
     spoil("pins", [("siren", True)], "pin changes, siren")
     spoil("pins", [], "pin changes, siren")
-    spoil("mails", seen.mails[1:], "mails, with pictures")
-    spoil("mails", seen.mails * 2, "mails, with pictures")
+    spoil("mails", seen.mails[1:], "opening mails, with pictures")
+    spoil("mails", seen.mails * 2, "opening mails, with pictures")
     bare = parts.mailbox.Mail("subject", ("desk@bank.example",), tmp_path, ())
-    spoil("mails", [bare, *seen.mails[1:]], "mails, with pictures")
+    spoil("mails", [bare, *seen.mails[1:]], "opening mails, with pictures")
     late = [{**c, "t_s": c["t_s"] + 0.2} for c in seen.replayed]  # 1.1 s
     spoil("replayed", late, "incidents opened, replay")
     spoil("replayed", [*seen.replayed, {**seen.replayed[0], "rule": "crowding"}], "incidents opened, replay")

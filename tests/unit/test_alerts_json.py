@@ -11,7 +11,7 @@ from fakes.alarms import make_alert, make_incident, make_ref
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.alerts.alert_json import decode_alert, decode_incident, encode_alert, encode_incident
+from edge.alerts.alert_json import VERSION, decode_alert, decode_incident, encode_alert, encode_incident
 from edge.types import Severity
 
 times = st.datetimes(timezones=st.just(timezone.utc))
@@ -91,9 +91,24 @@ def test_anything_else_is_refused_by_name(text: str, named: str) -> None:
 
 
 def test_what_a_newer_version_adds_is_ignored_after_a_rollback() -> None:
-    assert decode_alert(changed(v=2, sequence=17)).incident_id == "inc-1"
+    assert decode_alert(changed(v=VERSION + 1, sequence=17)).incident_id == "inc-1"
     with pytest.raises(ValueError, match="missing"):
-        decode_alert('{"v": 2}')
+        decode_alert(f'{{"v": {VERSION + 1}}}')
+
+
+def test_what_an_earlier_version_stored_is_still_read() -> None:
+    item = json.loads(changed(v=1))
+    for added in ("extra", "log_seq", "log_head"):
+        del item[added]
+    alert = decode_alert(json.dumps(item))
+    assert (alert.incident_id, alert.extra, alert.log_seq, alert.log_head) == ("inc-1", (), 0, "")
+
+
+def test_further_lines_and_the_log_head_survive() -> None:
+    alert = make_alert(extra=(("Ended because", "condition ended"),), log_seq=7, log_head="ab" * 32)
+    assert decode_alert(encode_alert(alert)) == alert
+    with pytest.raises(ValueError, match=r"Alert\.extra"):
+        decode_alert(changed(extra=[["one"]]))
 
 
 @given(st.text(max_size=200) | st.recursive(st.none() | st.integers() | words, st.lists, max_leaves=5).map(json.dumps))

@@ -235,3 +235,25 @@ def test_one_line_is_one_line(anything: str) -> None:
     line = one_line(anything)
     assert len(line.splitlines()) <= 1
     line.encode()
+
+
+def test_the_closing_mail_says_how_long_what_peak_and_why() -> None:
+    closed = text(
+        mail(
+            make_alert(
+                "i-9",
+                kind="closed",
+                closed_utc=UTC + timedelta(seconds=75),
+                extra=(("Ended because", "condition ended"),),
+                log_seq=12,
+                log_head="ab" * 32,
+            )
+        )
+    )
+    assert "It is over." in closed
+    assert "Lasted:" in closed
+    assert "1 min 15 s" in closed
+    peak = next(line for line in closed.splitlines() if line.startswith("Peak:"))
+    assert "41.2 s; the limit is 30 s" in peak
+    assert "condition ended" in closed
+    assert f"record 12, head {'ab' * 32}" in closed
