@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from edge.types import F64
     from export.scenes.body import Body, Posed
+    from export.scenes.mesh import Colour
     from export.scenes.pose import Pose
 
 RATE_HZ = 100
@@ -55,10 +56,10 @@ class Actor:
 
     def __init__(
         self, *, person_id: int, name: str, body: Body, steps: Sequence[Step], duration_s: float,
-        wears: Sequence[str] = (), holds: str | None = None,
+        wears: Sequence[str] = (), holds: str | None = None, cover_colour: Colour | None = None,
     ) -> None:  # fmt: skip
         self.person_id, self.name, self.body = person_id, name, body
-        self.wears, self.holds = tuple(wears), holds
+        self.wears, self.holds, self.cover_colour = tuple(wears), holds, cover_colour
         self.from_s, self.to_s = steps[0].t_s, steps[-1].t_s
         t = np.arange(round(duration_s * RATE_HZ) + 1) / RATE_HZ
         times = [s.t_s for s in steps]

@@ -97,6 +97,7 @@ def actor_of(table: ActorTable, *, person_id: int, room: Room, seconds: float, r
         duration_s=seconds,
         wears=table.wears,
         holds=table.holds,
+        cover_colour=table.cover_colour,
     )
 
 

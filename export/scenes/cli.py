@@ -123,7 +123,7 @@ def _overview(folder: Path, picture: Path) -> None:
 
     if not any(folder.glob("*.truth.json")):
         raise ScenarioError(f"{folder}: no clips with their truth", hint="make-scenes clips --out FOLDER makes some.")
-    cv2.imwrite(str(picture), overview(folder))
+    cv2.imwrite(str(picture), overview(folder), [cv2.IMWRITE_JPEG_QUALITY, 80])
 
 
 def _measure(folder: Path, bundle: Path, console: Console) -> None:

@@ -68,7 +68,7 @@ def render(
     cv2.imwrite(
         str(folder / f"{scenario.name}.sheet.jpg"),
         sheet(kept, player.frames, scenario.fps),
-        [cv2.IMWRITE_JPEG_QUALITY, 80],
+        [cv2.IMWRITE_JPEG_QUALITY, 70],
     )
     return Rendered(
         scenario.name, player.count, path.stat().st_size, spent / max(1, player.count), len(tail["expected"])

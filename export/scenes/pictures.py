@@ -38,10 +38,19 @@ PER_ROOM = 8
 """Pictures of one room, camera and machine: lighting the room anew costs as much as several of them."""
 
 _EMPTY = 0.06  # share of pictures without people
-_MIN_PERSON_PX, _MIN_THING_PX = 120.0, 14.0
+_MIN_PERSON_PX, _MIN_THING_PX = 120.0, 24.0
 _MIN_VISIBLE = 0.3
 _LIGHTS = ("day", "day", "evening", "night", "screen_only", "back_light", "ir")
+_HOW_OFTEN = {"knife": 3.5, "phone": 3.5, "handgun": 2.2, "long_gun": 1.6, "bag": 0.6, "umbrella_open": 0.4}
 _COLOURS = ((0.62, 0.61, 0.58), (0.50, 0.44, 0.36), (0.34, 0.38, 0.42), (0.60, 0.50, 0.36), (0.28, 0.30, 0.30))
+_COVERS = (
+    (0.02, 0.02, 0.02),
+    (0.55, 0.56, 0.58),
+    (0.10, 0.16, 0.34),
+    (0.45, 0.05, 0.05),
+    (0.30, 0.45, 0.52),
+    (0.60, 0.50, 0.08),
+)
 _BRIGHT = ((0.16, 0.24, 0.42), (0.42, 0.10, 0.10), (0.10, 0.28, 0.20), (0.40, 0.32, 0.10), (0.22, 0.22, 0.24))
 
 
@@ -106,7 +115,7 @@ def random_person(rng: np.random.Generator, room: Room, person_id: int, place: t
     holds = None
     if rng.random() < 0.62:
         names = sorted(HELD)
-        weight = np.array([1.6 if HELD[n].label in CLASSES else 0.7 for n in names])
+        weight = np.array([_HOW_OFTEN.get(n, 1.0) for n in names])
         holds = names[int(rng.choice(len(names), p=weight / weight.sum()))]
     doing = {
         "firearm": ("aim", "hold", "carry"),
@@ -136,6 +145,7 @@ def random_person(rng: np.random.Generator, room: Room, person_id: int, place: t
             cap=pick(rng, _BRIGHT) if not wears and rng.random() < 0.15 else None,
         ),
         wears=wears,  # type: ignore[arg-type]
+        cover_colour=pick(rng, _COVERS) if rng.random() < 0.7 else None,
         holds=holds,
         path=[
             StepTable(t=0.0, x=behind[0], y=behind[1], heading=heading, do=action),

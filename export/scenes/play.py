@@ -52,7 +52,7 @@ def drawn(actor: Actor, t_s: float) -> Drawn:
     vertices[:, TAG] = base
     covers = []
     for name in actor.wears:
-        cover = worn(name, actor.body, posed)
+        cover = worn(name, actor.body, posed, actor.cover_colour)
         cover.vertices[:, TAG] = base + 1
         covers.append(cover)
     held = None

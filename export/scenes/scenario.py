@@ -78,6 +78,7 @@ class ActorTable(_Table):
     height_m: Annotated[float, Field(ge=1.2, le=2.1)] | None = None
     clothes: ClothesTable = ClothesTable()
     wears: list[Literal["helmet", "balaclava", "mask", "scarf"]] = []
+    cover_colour: Rgb | None = None
     holds: str | None = None
     path: Annotated[list[StepTable], Field(min_length=2)]
 
