@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from edge.config.tables import CameraTable, FirearmTable, KnifeTable, ObjectTable, SeenTable
+    from edge.config.rule_tables import FirearmTable, KnifeTable, ObjectTable, SeenTable
+    from edge.config.tables import CameraTable
     from edge.detect.interface import Detector
     from edge.rules.interface import Rule
 

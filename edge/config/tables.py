@@ -7,25 +7,15 @@ import re
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from edge.cameras.source import parse_source
-from edge.rules.opening_hours import parse_holiday, parse_span
+from edge.config.fields import Name, OneLine, PositiveSeconds, Score, Seconds, SeverityName, Table
+from edge.config.rule_tables import OpeningHoursTable, Rules
 from edge.types import Severity, ZoneKind
 
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,40}$")]
-Seconds = Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)]
-PositiveSeconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
-Score = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
-SeverityName = Literal["info", "low", "high", "critical"]
-OneLine = Annotated[str, Field(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
 
-
-class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-
-class Kiosk(_Table):
+class Kiosk(Table):
     """Which box this is: the desk reads it in every mail."""
 
     id: Name = "kiosk-1"
@@ -45,7 +35,7 @@ class Kiosk(_Table):
         return ZoneInfo(self.timezone)
 
 
-class CameraTable(_Table):
+class CameraTable(Table):
     """One camera."""
 
     name: Name
@@ -64,20 +54,20 @@ class CameraTable(_Table):
         return value
 
 
-class Model(_Table):
+class Model(Table):
     """Which weights, and how they run."""
 
     path: str = ""
     threads: Annotated[int, Field(ge=1, le=16)] = 2
 
 
-class SceneTable(_Table):
+class SceneTable(Table):
     """Where further zones are kept."""
 
     zones_file: str = ""
 
 
-class ZoneTable(_Table):
+class ZoneTable(Table):
     """One polygon in one camera's picture."""
 
     camera: Name
@@ -100,7 +90,7 @@ class ZoneTable(_Table):
         return ZoneKind(self.kind)
 
 
-class Track(_Table):
+class Track(Table):
     """How people are followed."""
 
     new_score: Score = 0.45
@@ -109,207 +99,14 @@ class Track(_Table):
     exit_remember_s: Seconds = 0.7
 
 
-class _Rule(_Table):
-    enabled: bool = True
-    severity: SeverityName = "low"
-
-    @property
-    def level(self) -> Severity:
-        return Severity.of(self.severity)
-
-
-class LoiteringTable(_Rule):
-    """One person stays too long."""
-
-    dwell_s: PositiveSeconds = 120.0
-    escalate_s: PositiveSeconds = 300.0
-    escalated_severity: SeverityName = "high"
-    machine_dwell_s: PositiveSeconds = 600.0
-    window_s: PositiveSeconds = 1800.0
-    window_dwell_s: PositiveSeconds = 240.0
-
-    @model_validator(mode="after")
-    def _in_order(self) -> LoiteringTable:
-        if self.escalate_s < self.dwell_s:
-            raise ValueError(f"escalate_s ({self.escalate_s:g}) must not be less than dwell_s ({self.dwell_s:g})")
-        return self
-
-
-class RestrictedAreaTable(_Rule):
-    """A person on the service side."""
-
-    severity: SeverityName = "high"
-    dwell_s: Seconds = 1.0
-    edge_margin: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = 0.12
-
-
-class CrowdingTable(_Rule):
-    """Too many people at once."""
-
-    max_persons: Annotated[int, Field(ge=1, le=100)] = 4
-    dwell_s: Seconds = 10.0
-    near_s: Seconds = 20.0
-    reach: Annotated[float, Field(ge=0, le=3, allow_inf_nan=False)] = 0.45
-
-
-class ClosedHoursTable(_Rule):
-    """A person inside outside the opening hours."""
-
-    severity: SeverityName = "high"
-    dwell_s: Seconds = 3.0
-    margin_s: Annotated[float, Field(ge=0, le=7200, allow_inf_nan=False)] = 300.0
-
-
-class PersonDownTable(_Rule):
-    """A person on the floor."""
-
-    severity: SeverityName = "high"
-    down_s: Seconds = 10.0
-    low: Score = 0.65
-    wide: Annotated[float, Field(gt=0, le=3, allow_inf_nan=False)] = 1.1
-
-
-class SeenTable(_Rule):
-    """What of a rule about a class of the model is the same for all of them. No classes: the rule's own name."""
-
-    classes: list[OneLine] = []
-    min_score: Score = 0.5
-    seen_s: Seconds = 0.6
-    window_s: PositiveSeconds = 3.0
-
-
-class FirearmTable(SeenTable):
-    """A firearm in somebody's hand."""
-
-    severity: SeverityName = "critical"
-    min_score: Score = 0.4
-    score_s: Seconds = 0.4
-    near_person: bool = True
-
-
-class KnifeTable(SeenTable):
-    """A knife in somebody's hand."""
-
-    severity: SeverityName = "critical"
-    score_s: Seconds = 0.4
-    near_person: bool = True
-
-
-class ToolTable(SeenTable):
-    """A tool at the machine, or in the closed lobby."""
-
-    severity: SeverityName = "high"
-    seen_s: Seconds = 1.5
-    window_s: PositiveSeconds = 5.0
-    score_s: Seconds = 1.0
-    near_person: bool = True
-    reach: Annotated[float, Field(ge=0, le=3, allow_inf_nan=False)] = 0.3
-    anywhere_without_machine: bool = True
-
-
-class FaceCoverTable(SeenTable):
-    """A covered face."""
-
-    enabled: bool = False
-    seen_s: Seconds = 5.0
-    window_s: PositiveSeconds = 10.0
-
-
-class HelmetTable(SeenTable):
-    """A helmet that is kept on."""
-
-    seen_s: Seconds = 5.0
-    window_s: PositiveSeconds = 10.0
-
-
-class ObjectTable(SeenTable):
-    """Another object that has no business in a lobby."""
-
-    severity: SeverityName = "critical"
-    classes: Annotated[list[OneLine], Field(min_length=1)]
-    score_s: Seconds = 0.0
-    near_person: bool = True
-
-
-class Rules(_Table):
-    """What counts as unusual."""
-
-    loitering: LoiteringTable = LoiteringTable()
-    restricted_area: RestrictedAreaTable = RestrictedAreaTable()
-    closed_hours: ClosedHoursTable = ClosedHoursTable()
-    crowding: CrowdingTable = CrowdingTable()
-    person_down: PersonDownTable = PersonDownTable()
-    firearm: FirearmTable = FirearmTable()
-    knife: KnifeTable = KnifeTable()
-    tool: ToolTable = ToolTable()
-    face_cover: FaceCoverTable = FaceCoverTable()
-    helmet: HelmetTable = HelmetTable()
-    objects: dict[Name, ObjectTable] = {}
-
-    @field_validator("objects")
-    @classmethod
-    def _own_names(cls, value: dict[str, ObjectTable]) -> dict[str, ObjectTable]:
-        taken = {*cls.model_fields, "camera_lost", "camera_tamper"} & set(value)
-        if taken:
-            raise ValueError(f"{', '.join(sorted(taken))}: the name of a built-in rule; choose another")
-        return value
-
-    @property
-    def seen(self) -> dict[str, SeenTable]:
-        """The built-in rules about a class of the model, by name."""
-        return {
-            "firearm": self.firearm,
-            "knife": self.knife,
-            "tool": self.tool,
-            "face_cover": self.face_cover,
-            "helmet": self.helmet,
-        }
-
-
-_ROUND_THE_CLOCK = ["00:00-24:00"]
-
-
-class OpeningHoursTable(_Table):
-    """When the lobby is open, in the site's local time."""
-
-    monday: list[str] = _ROUND_THE_CLOCK
-    tuesday: list[str] = _ROUND_THE_CLOCK
-    wednesday: list[str] = _ROUND_THE_CLOCK
-    thursday: list[str] = _ROUND_THE_CLOCK
-    friday: list[str] = _ROUND_THE_CLOCK
-    saturday: list[str] = _ROUND_THE_CLOCK
-    sunday: list[str] = _ROUND_THE_CLOCK
-    holidays: Annotated[list[str], Field(max_length=400)] = []
-    on_holidays: list[str] = []
-
-    @field_validator("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday", "on_holidays")
-    @classmethod
-    def _spans(cls, value: list[str]) -> list[str]:
-        for text in value:
-            parse_span(text)
-        return value
-
-    @field_validator("holidays")
-    @classmethod
-    def _days(cls, value: list[str]) -> list[str]:
-        for text in value:
-            parse_holiday(text)
-        return value
-
-    @property
-    def week(self) -> list[list[str]]:
-        """The days' spans, Monday first."""
-        return [self.monday, self.tuesday, self.wednesday, self.thursday, self.friday, self.saturday, self.sunday]
-
-
-class IncidentsTable(_Table):
+class IncidentsTable(Table):
     """How observations become incidents."""
 
     close_after_s: PositiveSeconds = 5.0
     cooldown_s: Seconds = 120.0
 
 
-class OutputLine(_Table):
+class OutputLine(Table):
     """One output pin and what drives it."""
 
     pin: Annotated[int, Field(ge=0, le=1000)]
@@ -323,7 +120,7 @@ class OutputLine(_Table):
     rules: list[Name] = []
 
 
-class Outputs(_Table):
+class Outputs(Table):
     """The local alarm."""
 
     driver: Literal["none", "mock", "gpiozero"] = "none"
@@ -338,7 +135,7 @@ class Outputs(_Table):
         return self
 
 
-class Email(_Table):
+class Email(Table):
     """The security desk's mail."""
 
     enabled: bool = False
@@ -392,7 +189,7 @@ class Email(_Table):
         return None if self.closed_mails == "none" else Severity.of(self.closed_mails)
 
 
-class OutboxTable(_Table):
+class OutboxTable(Table):
     """The store between an alert and its delivery."""
 
     max_items: Annotated[int, Field(ge=10, le=1_000_000)] = 10_000
@@ -400,7 +197,7 @@ class OutboxTable(_Table):
     max_days: Annotated[float, Field(ge=0, le=3650)] = 0.0
 
 
-class EvidenceTable(_Table):
+class EvidenceTable(Table):
     """Stored pictures."""
 
     jpeg_quality: Annotated[int, Field(ge=30, le=100)] = 85
@@ -408,7 +205,7 @@ class EvidenceTable(_Table):
     max_mb: Annotated[float, Field(ge=10, le=1_000_000)] = 500.0
 
 
-class Health(_Table):
+class Health(Table):
     """The technician's endpoint."""
 
     enabled: bool = True
@@ -425,20 +222,20 @@ class Health(_Table):
         return value
 
 
-class State(_Table):
+class State(Table):
     """Where the box keeps what it must not forget."""
 
     dir: Annotated[str, Field(min_length=1)] = "/var/lib/kiosk-guard"
 
 
-class Log(_Table):
+class Log(Table):
     """What is written to standard error."""
 
     format: Literal["text", "json"] = "text"
     level: Literal["debug", "info", "warning", "error"] = "info"
 
 
-class Config(_Table):
+class Config(Table):
     """The whole file."""
 
     kiosk: Kiosk = Kiosk()
@@ -459,7 +256,7 @@ class Config(_Table):
     log: Log = Log()
 
 
-class ZonesFile(_Table):
+class ZonesFile(Table):
     """A file with further zones, written by hand or drawn on the page."""
 
     zones: list[ZoneTable] = []

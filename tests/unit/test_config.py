@@ -9,7 +9,8 @@ import pytest
 
 from edge.config import Config, load
 from edge.config.load import _table_in
-from edge.config.tables import ObjectTable, OutputLine, ZoneTable
+from edge.config.rule_tables import ObjectTable
+from edge.config.tables import OutputLine, ZoneTable
 from edge.errors import EX_CONFIG, ConfigError
 
 if TYPE_CHECKING:
