@@ -6,7 +6,7 @@ import argparse
 import multiprocessing
 import os
 import sys
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -102,10 +102,11 @@ def _clips(paths: Sequence[Path], out: Path, jobs: int, console: Console) -> Non
         task = bar.add_task("frames", total=frames)
         waiting = {pool.submit(_work, p, out, queue) for p in paths}
         try:
-            for future in as_completed(waiting):
+            while waiting:
+                ready, waiting = wait(waiting, timeout=0.5, return_when=FIRST_COMPLETED)
                 while not queue.empty():
                     bar.advance(task, queue.get())
-                done.append(future.result())
+                done += [future.result() for future in ready]
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise

@@ -85,11 +85,15 @@ def softened(shape: str) -> F32:
         for side in "LR":
             far = np.linalg.norm(vertices - joints[mesh.labels.index(f"{name}.{side}")], axis=1)
             near = np.maximum(near, np.clip(1.5 - far / (reach * tall), 0, 1))
-    spread: F32 = mesh.weights
+    ring = mesh.neighbours((near > 0)[:, None].astype(np.float32))[:, 0] > 0
+    bones = np.flatnonzero(mesh.weights[(near > 0) | ring].any(0))  # no other bone's weight can flow in
+    spread: F32 = mesh.weights[:, bones]
     for _ in range(14):
         mean = mesh.neighbours(spread)
         spread = np.asarray(spread + 0.6 * near[:, None] * (mean - spread), np.float32)
-    return np.asarray(spread / spread.sum(1, keepdims=True), np.float32)
+    out: F32 = mesh.weights.copy()
+    out[:, bones] = spread
+    return np.asarray(out / out.sum(1, keepdims=True), np.float32)
 
 
 def body_names() -> tuple[str, ...]:
