@@ -34,6 +34,15 @@ def message_id(of_alert: str, domain: str) -> str:
     return f"<{_UNSAFE.sub('_', of_alert)}@{domain}>"
 
 
+def safe_id(text: str) -> str:
+    """An alert id from anything.
+
+    >>> safe_id("heartbeat-kiosk 7-1")
+    'heartbeat-kiosk_7-1'
+    """
+    return _UNSAFE.sub("_", text)[:MAX_ID_LENGTH]
+
+
 def is_valid_id(text: str) -> bool:
     """Whether an alert id can be stored and stand in a Message-ID as it is."""
     return 0 < len(text) <= MAX_ID_LENGTH and _UNSAFE.search(text) is None

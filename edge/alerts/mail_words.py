@@ -30,7 +30,7 @@ RULE_WORDS: dict[str, tuple[str, str]] = {
     "face_cover": ("Covered face", "Somebody inside wears what hides the face."),
     "helmet": ("Helmet kept on", "Somebody inside keeps a helmet on."),
     "maintenance": ("Maintenance mode", "The rules are silent for a while: nothing that happens here is told."),
-    "heartbeat": ("All is well", "This kiosk tells that it is there. When this mail stays away, look after it."),
+    "heartbeat": ("Heartbeat", "This kiosk says that it is there. When this mail stays away, look after the kiosk."),
     "digest": (
         "Many incidents",
         "More came than are mailed one by one; each is listed here, pictures are on the kiosk.",
@@ -181,7 +181,7 @@ def evidence_sentence(alert: Alert) -> str:
 
     "one person has stayed for 41.2 s; the limit is 30 s".
     """
-    if not alert.what:
+    if not alert.what or alert.kind in {"heartbeat", "digest"}:
         return ""
     what, unit = one_line(alert.what), one_line(alert.unit)
     value, limit = _number(alert.value, unit), _number(alert.threshold, unit)

@@ -19,6 +19,7 @@ from edge.errors import OutboxError
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Collection
 
     from edge.alerts.database import Database
     from edge.alerts.outbox_rows import Entry
@@ -77,6 +78,11 @@ class Outbox:
         else:
             with database.reading() as db:
                 self._refresh(db)
+
+    @property
+    def boot_id(self) -> str:
+        """The boot that monotonic times belong to."""
+        return self._boot_id
 
     def enqueue(self, alert: Alert) -> bool:
         """Store an alert; when this returns True it is on disk, synced, and will be tried until delivered.
@@ -208,6 +214,42 @@ class Outbox:
             rows.remember(db, "last_error", error)
             self._refresh(db)
         return delay_s
+
+    def fold(self, alert_ids: Collection[str], digest: Alert) -> None:
+        """Store a digest in the place of those alerts, in one step: they count as delivered.
+
+        :raises OutboxError: not stored; the alerts still wait.
+        """
+        payload = encode_alert(digest)
+        now_utc = self._clock.utc_now().isoformat()
+        with self._database.transaction() as db:
+            rows.insert(
+                db,
+                alert_id=digest.alert_id,
+                severity=digest.severity,
+                payload=payload,
+                boot_id=self._boot_id,
+                now_s=self._clock.monotonic_s(),
+                now_utc=now_utc,
+                synced=self._clock.synchronised(),
+            )
+            db.executemany(
+                "UPDATE outbox SET state = ?, delivered_utc = ?, last_error = ? WHERE alert_id = ? AND state != ?",
+                [(DELIVERED, now_utc, f"told in {digest.alert_id}", a, DELIVERED) for a in alert_ids],
+            )
+            rows.count(db, "folded", len(alert_ids))
+            rows.trim_delivered(db, self._keep_delivered)
+            self._refresh(db)
+
+    def untold_drops(self) -> int:
+        """Alerts that were dropped and that no mail has told yet. :raises OutboxError: as :meth:`due`."""
+        with self._database.reading() as db:
+            return max(0, rows.counted(db, "dropped") - rows.counted(db, "dropped_told"))
+
+    def drops_told(self, number: int) -> None:
+        """A mail has told so many. :raises OutboxError: not stored; they are told again."""
+        with self._database.transaction() as db:
+            rows.count(db, "dropped_told", number)
 
     def retry(self, alert_id: str | None = None) -> int:
         """Make one alert, or all, due now (a technician asks, or the line came back); returns how many.

@@ -6,8 +6,10 @@ import logging
 import math
 import random
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
+from edge.alerts.flood import FEWEST, digest_of, foldable
 from edge.alerts.outbox_rows import WAITING, Entry
 from edge.alerts.schedule import Backoff
 from edge.errors import ChannelError, OutboxError, PermanentRefusal
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from edge.alerts.flood import FloodGate
     from edge.alerts.interface import Channel
     from edge.alerts.outbox import Outbox
     from edge.clock import Clock
@@ -24,6 +27,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_LOOK_PAST = 50  # held-back alerts that are looked past for one that may go: a test mail, a heartbeat
+_FOLD_MOST = 5_000
 IN_MEMORY = -1  # row number of an alert that has none
 IDLE_S = 5.0  # a technician's command beside the service cannot wake it, and does not want to wait long
 STORE_TROUBLE_S = 5.0
@@ -48,6 +53,7 @@ class DeliveryWorker:
 
     :param resolve: a picture's file, or None where it is missing or damaged.
     :param pace_s: seconds between two mails of a backlog; critical alerts do not wait.
+    :param flood: holds back what would be too much; None: nothing is.
     :param on_delivered: told after each delivery, with the alert and the seconds it waited.
     """
 
@@ -62,6 +68,7 @@ class DeliveryWorker:
         backoff: Backoff | None = None,
         pace_s: float = 0.2,
         critical_pause_s: float = 25.0,
+        flood: FloodGate | None = None,
         on_delivered: Callable[[Alert, float], None] | None = None,
     ) -> None:
         self._outbox = outbox
@@ -72,6 +79,7 @@ class DeliveryWorker:
         self._backoff = backoff or Backoff()
         self._pace_s = pace_s
         self._critical_pause_s = critical_pause_s
+        self._flood = flood
         self._on_delivered = on_delivered
         self._wake = threading.Event()
         self._stopping = threading.Event()
@@ -138,10 +146,9 @@ class DeliveryWorker:
             if self._outbox.retry_asked():
                 self._end_pause()
             pause_s = self._pause_left_s()
-            due = self._outbox.due(limit=1 + len(self._unstored), urgent_only=pause_s > 0)
-            entry = next((e for e in due if self._unstored.get(e.alert_id, 0.0) <= self._beat_s), None)
+            entry, held_back = self._choose(urgent_only=pause_s > 0)
             if entry is None:
-                next_s = self._outbox.next_due_in_s()
+                next_s = IDLE_S if held_back else self._outbox.next_due_in_s()
                 wait_s = IDLE_S if next_s is None else min(IDLE_S, max(next_s, pause_s))
             self._trouble = ""
         except OutboxError as error:
@@ -168,6 +175,40 @@ class DeliveryWorker:
             if wait_s > 0:
                 self._clock.wait(self._wake, wait_s)
 
+    def _choose(self, *, urgent_only: bool) -> tuple[Entry | None, bool]:
+        """The alert to try now, and whether there are others that wait for a digest. :raises OutboxError: no access."""
+        few = 1 + len(self._unstored)
+        if self._flood is not None and self._flood.digest_in_s() is not None:
+            few += _LOOK_PAST
+            if not urgent_only and self._flood.digest_in_s() == 0:
+                self._fold(self._flood)
+        held_back = False
+        for entry in self._outbox.due(limit=few, urgent_only=urgent_only):
+            if self._unstored.get(entry.alert_id, 0.0) > self._beat_s:
+                continue
+            if self._flood is None or entry.alert is None or self._flood.lets_pass(entry.alert):
+                return entry, held_back
+            held_back = True
+        return None, held_back
+
+    def _fold(self, flood: FloodGate) -> None:
+        """Put all that wait for it into one digest. :raises OutboxError: not stored; they wait on."""
+        found = [
+            e.alert
+            for e in self._outbox.due(limit=_FOLD_MOST)
+            if e.alert is not None and foldable(e.alert) and e.alert_id not in self._unstored
+        ]
+        if len(found) >= FEWEST:
+            newest = found[-1]
+            digest = digest_of(found, clock=self._clock, boot_id=self._outbox.boot_id, software=newest.software)
+            self._outbox.fold([a.alert_id for a in found], digest)
+            log.warning(
+                f"{len(found)} mails beyond the limit become one digest",
+                extra={"kg": {"event": "alerts_folded", "count": len(found), "alert_id": digest.alert_id}},
+            )
+            found = []
+        flood.digested(left=len(found))
+
     def _from_memory(self) -> Entry | None:
         """An alert that could not be stored, if one is to be tried now."""
         if self._memory is None:
@@ -182,8 +223,13 @@ class DeliveryWorker:
 
     def _deliver(self, entry: Entry, alert: Alert) -> float:
         waited_s = self._outbox.waited_s(alert)
+        drops = self._untold_drops()
+        told = alert
+        if drops:
+            words = f"{drops} alert{'' if drops == 1 else 's'} given up since the last mail: too many, too old, or by command"
+            told = replace(alert, extra=(*alert.extra, ("Dropped", words)))
         try:
-            self._channel.send(alert, self._pictures(alert), waited_s=waited_s)
+            self._channel.send(told, self._pictures(alert), waited_s=waited_s)
         except ChannelError as error:
             self._failed(entry, error)
             return 0.0
@@ -196,10 +242,20 @@ class DeliveryWorker:
             self._mark_failed(entry, f"{type(error).__name__}: {error}", permanent=False, channel_wide=False)
             return 0.0
         self._delivered(entry, alert, waited_s)
+        if self._flood is not None:
+            self._flood.sent(alert)
         try:
+            if drops:
+                self._outbox.drops_told(drops)
             return 0.0 if self._outbox.critical_waits() else self._pace_s
         except OutboxError:
             return self._pace_s
+
+    def _untold_drops(self) -> int:
+        try:
+            return self._outbox.untold_drops()
+        except OutboxError:  # it will be told another time
+            return 0
 
     def _delivered(self, entry: Entry, alert: Alert, waited_s: float) -> None:
         self._end_pause()

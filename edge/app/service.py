@@ -17,13 +17,12 @@ from edge.alerts.gpio import GpioIndicator, NoIndicator, OutputSpec
 from edge.alerts.incident_store import IncidentStore
 from edge.alerts.ledger import StoredLedger
 from edge.alerts.maintenance_store import MaintenanceStore
-from edge.alerts.outbox import Outbox
 from edge.alerts.pins import open_pin_factory
 from edge.alerts.suppression_store import SuppressionStore
-from edge.alerts.worker import DeliveryWorker
 from edge.alerts.writer import Job, WriterWorker
 from edge.app.board import Board, Limits
 from edge.app.build import build_detector, build_incidents, build_line, resting_rules
+from edge.app.build_alerts import build_delivery, build_heartbeat, build_outbox
 from edge.app.hand_over import AlertMaker, Annotator, acknowledge, enqueue, hand_over, troubles
 from edge.app.mail_channel import build_channel, read_secret
 from edge.app.maintenance import MaintenanceKeeper
@@ -39,7 +38,13 @@ from edge.pipeline import Loop, Pipeline
 from edge.types import ChangeKind, IncidentChange, Severity, Tracks
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from edge.alerts.database import Database
+    from edge.alerts.email import EmailChannel
     from edge.alerts.interface import Indicator
+    from edge.alerts.outbox import Outbox
+    from edge.alerts.worker import DeliveryWorker
     from edge.clock import Clock
     from edge.config.tables import CameraTable
 
@@ -80,24 +85,10 @@ class Appliance:
         config, clock = self._config, self._clock
         sources = [(table, self._source(table)) for table in config.cameras]
         # What is cheap to check comes first, what sounds or connects comes last.
-        state_dir = self._state_dir()
-        lock = RunLock(state_dir)
-        if not lock.take():
-            raise StateError(
-                f"another kiosk-guard runs on the state directory {state_dir}",
-                hint="One service a box: see `systemctl status kiosk-guard`, or name another [state] dir.",
-            )
-        stack.callback(lock.release)
+        state_dir = self._claim_state(stack)
         database = open_database(state_dir, clock=clock)
         stack.callback(database.close)
-        outbox = Outbox(
-            database,
-            clock=clock,
-            boot_id=self._boot_id,
-            max_items=config.outbox.max_items,
-            max_bytes=int(config.outbox.max_mb * 1_000_000),
-            max_age_s=config.outbox.max_days * 86_400,
-        )
+        outbox = build_outbox(config, database, clock=clock, boot_id=self._boot_id)
         incident_store = IncidentStore(database, clock=clock, boot_id=self._boot_id)
         evidence = EvidenceStore(
             state_dir / "evidence",
@@ -106,17 +97,11 @@ class Appliance:
             max_bytes=int(config.evidence.max_mb * 1_000_000),
             max_age_s=config.evidence.max_days * 86_400,
         )
-        channel = None
-        if config.email.enabled:
-            ledger = StoredLedger(database)
-            channel = build_channel(config, self._config_path, clock=clock, boot_id=self._boot_id, ledger=ledger)
+        channel, delivery = self._mail(database, outbox, evidence)
         detector = build_detector(config, self._config_path)
         indicator = self._indicator()
         stack.callback(indicator.close)
 
-        delivery = None
-        if channel:
-            delivery = DeliveryWorker(outbox=outbox, channel=channel, resolve=evidence.resolve, clock=clock)
         resting = resting_rules(config, detector.classes)
         for rule, lacking in resting.items():
             log.warning(
@@ -131,6 +116,7 @@ class Appliance:
             clock_synced=clock.synchronised,
         )
         suppressions = SuppressionStore(database, run=self._new_incident_id())
+        chores: list[Callable[[], object]] = [lambda: suppressions.save(pipeline.incidents.suppressions)]
         writer = WriterWorker(
             evidence=evidence,
             incidents=incident_store,
@@ -140,7 +126,7 @@ class Appliance:
             make_alert=AlertMaker(detector.model, self._boot_id, clock, closed_from=config.email.closed_from),
             on_stored=lambda alert: acknowledge(alert, pipeline, delivery),
             on_unstored=lambda _: delivery.wake() if delivery else None,
-            chore=lambda: suppressions.save(pipeline.incidents.suppressions),
+            chore=lambda: [chore() for chore in chores],
         )
         maintenance = MaintenanceKeeper(
             store=MaintenanceStore(database, clock=clock, boot_id=self._boot_id),
@@ -176,6 +162,18 @@ class Appliance:
             maintenance=maintenance,
             on_status=lambda status: indicator.set_status("fault" if status is Status.FAIL else "healthy"),
         )
+        if delivery:
+            heartbeat = build_heartbeat(
+                config,
+                database,
+                outbox,
+                delivery,
+                board,
+                clock=clock,
+                boot_id=self._boot_id,
+                model=detector.model,
+            )
+            chores.append(heartbeat.beat_if_due)
         url = self._serve_health(board, stack)
         board.start()
         stack.callback(board.stop)
@@ -265,6 +263,28 @@ class Appliance:
             lost_after_s=table.lost_after_s,
             clock=self._clock,
         )
+
+    def _mail(
+        self, database: Database, outbox: Outbox, evidence: EvidenceStore
+    ) -> tuple[EmailChannel | None, DeliveryWorker | None]:
+        if not self._config.email.enabled:
+            return None, None
+        channel = build_channel(
+            self._config, self._config_path, clock=self._clock, boot_id=self._boot_id, ledger=StoredLedger(database)
+        )
+        return channel, build_delivery(self._config, outbox, channel, evidence, clock=self._clock)
+
+    def _claim_state(self, stack: contextlib.ExitStack) -> Path:
+        """The state directory, for this service alone. :raises StateError: it cannot be had."""
+        state_dir = self._state_dir()
+        lock = RunLock(state_dir)
+        if not lock.take():
+            raise StateError(
+                f"another kiosk-guard runs on the state directory {state_dir}",
+                hint="One service a box: see `systemctl status kiosk-guard`, or name another [state] dir.",
+            )
+        stack.callback(lock.release)
+        return state_dir
 
     def _state_dir(self) -> Path:
         path = state_path(self._config, self._config_path)
