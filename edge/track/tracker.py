@@ -26,7 +26,8 @@ _BLIND_S = 2.0  # between two frames this long nobody is taken for gone, at a sl
 _BEHIND_S = 20.0  # somebody behind somebody else is remembered for longer ...
 _HIDDEN_SHARE = 0.4  # ... while this share of the box is covered
 _SETTLED_S = 2.0  # who is first seen later than this after the first frame has come in
-_CLEAR = 0.4  # a cost below this leaves no doubt
+_CLEAR = 0.4  # a cost below this leaves no doubt ...
+_LIKELY = 0.55  # ... and below this little
 _DEPTH_STRETCH = 2.0  # a step towards the camera looks about half as long as one to the side
 _MAX_LOG_RATIO = 0.6  # heights of the same person differ by less than a factor e^0.6 = 1.8 after a gap
 
@@ -97,10 +98,10 @@ class Tracker:
         confident = detections.score >= self._new_score
         free_track = np.ones(len(self._id), np.bool_)
         free_detection = np.ones(len(detections), np.bool_)
-        for stage in (confident, ~confident):
-            # Who is clearly who comes first: else a false box beside a person would shift everybody by one.
-            for limit in (_CLEAR, np.inf):
-                self._match(detections, stage & free_detection, free_track, free_detection, now, limit=limit)
+        # Who is clearly who comes first: else a false box beside a person would shift everybody by one. A weak box
+        # keeps somebody alive who is where expected; it does not lead them elsewhere.
+        for stage, limit in ((confident, _CLEAR), (confident, np.inf), (~confident, _LIKELY)):
+            self._match(detections, stage & free_detection, free_track, free_detection, now, limit=limit)
         self._missed_s[free_track] = np.minimum(self._missed_s[free_track], now)
         self._start(detections, confident & free_detection, now)
         self._forget(now, size)
@@ -151,7 +152,16 @@ class Tracker:
 
     def _cost(self, tracks: I64, measured: F64, now: float) -> F64:
         """How unlike each track's prediction each measurement is, 0..1; (T, D), ``inf`` where out of reach."""
-        predicted = self._motion.position[tracks]
+        cost = self._unlike(self._motion.position[tracks], measured, now - self._last_s[tracks])
+        # Out of sight people stop and turn: they may as well be where they were last seen.
+        lost = np.isfinite(self._missed_s[tracks])
+        if lost.any():
+            there = self._unlike(to_centre(self._box[tracks[lost]]), measured, now - self._last_s[tracks[lost]])
+            cost[lost] = np.minimum(cost[lost], there)
+        return cost
+
+    @staticmethod
+    def _unlike(predicted: F64, measured: F64, unseen_s: F64) -> F64:
         overlap = iou(to_corners(predicted), to_corners(measured))
         height = np.maximum(predicted[:, None, 3], measured[None, :, 3])
         away = np.hypot(
@@ -160,7 +170,7 @@ class Tracker:
             _DEPTH_STRETCH
             * ((predicted[:, None, 1] + predicted[:, None, 3] / 2) - (measured[None, :, 1] + measured[None, :, 3] / 2)),
         ) / np.maximum(height, 1.0)
-        reach = np.minimum(_REACH + _REACH_PER_S * (now - self._last_s[tracks]), _MAX_REACH)[:, None]
+        reach = np.minimum(_REACH + _REACH_PER_S * unseen_s, _MAX_REACH)[:, None]
         alike = np.abs(np.log(np.maximum(predicted[:, None, 3], 1.0) / np.maximum(measured[None, :, 3], 1.0)))
         near = (away < reach) & (alike < _MAX_LOG_RATIO)
         closeness = np.where(near, 1 - away / reach, 0.0)
