@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from edge import __version__
 from edge.errors import EX_IOERR, EX_OK, EX_USAGE, KioskError
@@ -77,6 +77,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     maintenance.set_defaults(command=_maintenance)
 
+    _add_alert_commands(commands)
+    version = commands.add_parser("version", help="print the versions of software, model and libraries")
+    version.set_defaults(command=_version)
+    return parser
+
+
+def _add_alert_commands(commands: Any) -> None:
     outbox = commands.add_parser("outbox", help="alerts that wait for the mail server")
     actions = outbox.add_subparsers(required=True, metavar="ACTION")
     listing = actions.add_parser("list", help="what waits, newest first")
@@ -89,9 +96,32 @@ def _parser() -> argparse.ArgumentParser:
     retry.add_argument("id", metavar="ID", nargs="?")
     drop = actions.add_parser("drop", help="give one alert up: it will not be sent")
     drop.add_argument("id", metavar="ID")
-    for name, action in {"list": listing, "show": show, "retry": retry, "drop": drop}.items():
-        action.add_argument("--config", type=Path, default=DEFAULT_CONFIG, metavar="FILE")
-        action.set_defaults(command=_outbox, action=name)
+    for name, each in {"list": listing, "show": show, "retry": retry, "drop": drop}.items():
+        each.add_argument("--config", type=Path, default=DEFAULT_CONFIG, metavar="FILE")
+        each.set_defaults(command=_outbox, action=name)
+
+    verify = commands.add_parser("verify-log", help="check the incident log and its pictures; names what was altered")
+    verify.add_argument("--config", type=Path, default=DEFAULT_CONFIG, metavar="FILE")
+    verify.add_argument(
+        "--head",
+        action="append",
+        default=[],
+        metavar="N:HASH",
+        help="a record as a mail names it (record N, head HASH): must be in the log; may be repeated",
+    )
+    verify.add_argument(
+        "--key", type=Path, metavar="PUB", help="the kiosk's device.pub (default: the one beside the log)"
+    )
+    verify.set_defaults(command=_verify_log)
+
+    erase = commands.add_parser("erase", help="remove an incident's pictures now; the incident log says so")
+    hold = commands.add_parser("hold", help="keep an incident's pictures whatever their age (legal hold)")
+    hold.add_argument("--release", action="store_true", help="the hold is over")
+    for name, each in {"erase": erase, "hold": hold}.items():
+        each.add_argument("incident", metavar="INCIDENT")
+        each.add_argument("--reason", required=True, metavar="TEXT", help="stands in the incident log")
+        each.add_argument("--config", type=Path, default=DEFAULT_CONFIG, metavar="FILE")
+        each.set_defaults(command=_evidence, action=name)
 
     test_mail = commands.add_parser("test-mail", help="send the desk a test mail; says what the server said")
     test_mail.add_argument(
@@ -99,10 +129,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     test_mail.add_argument("--timeout", type=float, default=60.0, metavar="S", help="wait so long; default: 60 s")
     test_mail.set_defaults(command=_test_mail)
-
-    version = commands.add_parser("version", help="print the versions of software, model and libraries")
-    version.set_defaults(command=_version)
-    return parser
 
 
 # Commands import what they need themselves: `version` and a faulty configuration answer at once.
@@ -191,6 +217,25 @@ def _outbox(args: argparse.Namespace) -> int:
             )
         ):
             print(line)
+    return EX_OK
+
+
+def _verify_log(args: argparse.Namespace) -> int:
+    from edge.app.evidence_commands import verify_log
+    from edge.config import load
+
+    return verify_log(load(args.config), args.config, heads=args.head, key=args.key, say=print)
+
+
+def _evidence(args: argparse.Namespace) -> int:
+    from edge.app import evidence_commands as commands
+    from edge.config import load
+
+    config = load(args.config)
+    if args.action == "erase":
+        print(commands.erase(config, args.config, args.incident, reason=args.reason))
+    else:
+        print(commands.hold(config, args.config, args.incident, reason=args.reason, on=not args.release))
     return EX_OK
 
 

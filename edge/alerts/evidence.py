@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING
 import cv2
 
 from edge.alerts.database import sync_folder
-from edge.errors import StateError
+from edge.errors import KioskError, StateError
 from edge.types import EvidenceRef
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection, Sequence
     from datetime import datetime
 
     from edge.clock import Clock
@@ -30,6 +30,8 @@ log = logging.getLogger(__name__)
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9_-]+")
 _MAX_NAME = 60
+_TOLD_AT_ONCE = 200
+HOLD_NAME = "HOLD"  # in an incident's folder: its pictures stay
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,7 @@ class EvidenceStore:
     :param max_bytes: beyond it the oldest pictures go, those that undelivered alerts need last.
     :param max_age_s: older pictures go, unless an undelivered alert needs them; 0: never. Only on a synchronised clock.
     :param min_free_bytes: free space of the disk that pictures leave to the alerts themselves.
+    :param on_remove: told before pictures go: their paths (relative) and why; what it raises is logged only.
     :raises StateError: the folder cannot be made.
     """
 
@@ -60,6 +63,7 @@ class EvidenceStore:
         max_bytes: int = 2 * 1024**3,
         max_age_s: float = 30 * 86400.0,
         min_free_bytes: int = 64 * 1024**2,
+        on_remove: Callable[[Sequence[str], str], object] | None = None,
     ) -> None:
         self.folder = folder
         self._clock = clock
@@ -67,6 +71,7 @@ class EvidenceStore:
         self._max_bytes = max_bytes
         self._max_age_s = max_age_s
         self._min_free_bytes = min_free_bytes
+        self._on_remove = on_remove
         try:
             folder.mkdir(mode=0o750, parents=True, exist_ok=True)
             sync_folder(folder.parent)
@@ -158,10 +163,17 @@ class EvidenceStore:
         if self._max_age_s > 0 and self._clock.synchronised():
             limit = (self._clock.utc_now() - timedelta(seconds=self._max_age_s)).timestamp()
         needed = {str(self.folder / path) for path in keep}
-        gone = 0
+        going: list[tuple[int, Path]] = []
+        left = total
         for mtime, size, path in sorted(files, key=lambda f: (str(f[2]) in needed, f[0])):
             too_old = mtime < limit and str(path) not in needed
-            if (too_old or total > self._max_bytes) and self._remove(path):
+            if (too_old or left > self._max_bytes) and not self.is_held(path.parent):
+                left -= size
+                going.append((size, path))
+        self._tell([path for _, path in going], "retention by age or space")
+        gone = 0
+        for size, path in going:
+            if self._remove(path):
                 total -= size
                 gone += 1
         self._bytes = total
@@ -179,6 +191,9 @@ class EvidenceStore:
         for _, size, path in sorted(self._files()):
             if shutil.disk_usage(self.folder).free >= free_bytes:
                 break
+            if self.is_held(path.parent):
+                continue
+            self._tell([path], "the disk was full")
             if self._remove(path):
                 self._bytes -= size
                 gone += 1
@@ -193,6 +208,52 @@ class EvidenceStore:
         """Counts by looking at the folder."""
         sizes = [size for _, size, _ in self._files()]
         return Stored(len(sizes), sum(sizes))
+
+    def pictures_of(self, incident_id: str) -> list[str]:
+        """Paths (relative) of an incident's pictures."""
+        found = self.folder.glob(f"*/{safe_name(incident_id)}/*.jpg")
+        return sorted(p.relative_to(self.folder).as_posix() for p in found)
+
+    def erase(self, incident_id: str, *, why: str) -> list[str]:
+        """Remove an incident's pictures, held or not, now; returns their paths. :raises StateError: one is still there."""
+        paths = self.pictures_of(incident_id)
+        self._tell([self.folder / p for p in paths], why)
+        for path in paths:
+            if not self._remove(self.folder / path):
+                raise StateError(f"the picture {path} cannot be removed", hint="Try as root.")
+        for folder in self.folder.glob(f"*/{safe_name(incident_id)}"):
+            with contextlib.suppress(OSError):
+                (folder / HOLD_NAME).unlink(missing_ok=True)
+                folder.rmdir()
+        return paths
+
+    def hold(self, incident_id: str, *, on: bool) -> int:
+        """Keep an incident's pictures whatever their age, or no longer; returns how many there are."""
+        for folder in self.folder.glob(f"*/{safe_name(incident_id)}"):
+            if on:
+                (folder / HOLD_NAME).touch(mode=0o640)
+            else:
+                (folder / HOLD_NAME).unlink(missing_ok=True)
+            sync_folder(folder)
+        return len(self.pictures_of(incident_id))
+
+    @staticmethod
+    def is_held(folder: Path) -> bool:
+        """Whether the pictures in this folder are under legal hold."""
+        return (folder / HOLD_NAME).exists()
+
+    def _tell(self, paths: Sequence[Path], why: str) -> None:
+        if self._on_remove is None:
+            return
+        relative = [path.relative_to(self.folder).as_posix() for path in paths if path.name != HOLD_NAME]
+        try:
+            for at in range(0, len(relative), _TOLD_AT_ONCE):
+                self._on_remove(relative[at : at + _TOLD_AT_ONCE], why)
+        except KioskError as error:
+            log.error(  # noqa: TRY400 - the message says it all
+                f"that pictures are removed is in no record: {error.message}",
+                extra={"kg": {"event": "log_failed", "error": error.message}},
+            )
 
     def _write(self, path: Path, data: bytes) -> None:
         """All or nothing: the name appears when the content is on disk."""
@@ -217,7 +278,7 @@ class EvidenceStore:
         """(modification time in seconds since 1970, bytes, path) of every file."""
         found: list[tuple[float, int, Path]] = []
         for folder, _, names in os.walk(self.folder):
-            for name in names:
+            for name in set(names) - {HOLD_NAME}:
                 path = Path(folder, name)
                 with contextlib.suppress(OSError):
                     status = path.lstat()

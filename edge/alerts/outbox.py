@@ -19,7 +19,7 @@ from edge.errors import OutboxError
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
 
     from edge.alerts.database import Database
     from edge.alerts.outbox_rows import Entry
@@ -40,6 +40,7 @@ class Outbox:
     :param max_bytes: the same bound on the alerts' text, in bytes (pictures have the evidence store's own bound).
     :param max_age_s: undelivered alerts older than this are dropped; 0: never. Measured on a synchronised clock only.
     :param keep_delivered: delivered alerts kept, at least, for the technician, and against a second enqueue of the same id.
+    :param log_head: number and hash of the incident log's last record, which every alert carries.
     :param adopt_schedules: the service takes over the schedules of an earlier boot; False for a command-line tool
         that looks in beside the running service.
     :raises OutboxError: the database cannot be read or written.
@@ -57,6 +58,7 @@ class Outbox:
         max_bytes: int = 64 * 1024 * 1024,
         max_age_s: float = 0.0,
         keep_delivered: int = 1_000,
+        log_head: Callable[[], tuple[int, str]] | None = None,
         adopt_schedules: bool = True,
     ) -> None:
         self._database = database
@@ -68,6 +70,7 @@ class Outbox:
         self._max_bytes = max_bytes
         self._max_age_s = max_age_s
         self._keep_delivered = keep_delivered
+        self._log_head = log_head
         self._stats_lock = threading.Lock()
         self._stats = OutboxStats()
         self._oldest_mono_s: float | None = None
@@ -84,6 +87,13 @@ class Outbox:
         """The boot that monotonic times belong to."""
         return self._boot_id
 
+    def stamped(self, alert: Alert) -> Alert:
+        """The alert with the incident log's head of now, unless it has one."""
+        if self._log_head is None or alert.log_head:
+            return alert
+        number, digest = self._log_head()
+        return replace(alert, log_seq=number, log_head=digest) if number else alert
+
     def enqueue(self, alert: Alert) -> bool:
         """Store an alert; when this returns True it is on disk, synced, and will be tried until delivered.
 
@@ -97,7 +107,7 @@ class Outbox:
                 f"alert id {alert.alert_id[:80]!r} cannot be stored",
                 hint="Allowed: 1 to 200 of A-Z a-z 0-9 . _ -; build it with edge.alerts.identity.alert_id().",
             )
-        payload = encode_alert(alert)
+        payload = encode_alert(self.stamped(alert))
         now_utc = self._clock.utc_now().isoformat()
         now_s = self._clock.monotonic_s()
         with self._database.transaction() as db:
@@ -220,7 +230,7 @@ class Outbox:
 
         :raises OutboxError: not stored; the alerts still wait.
         """
-        payload = encode_alert(digest)
+        payload = encode_alert(self.stamped(digest))
         now_utc = self._clock.utc_now().isoformat()
         with self._database.transaction() as db:
             rows.insert(

@@ -66,6 +66,7 @@ class WriterWorker:
     :param max_pictures: of those, how many may hold a picture (2.8 MB each at 1280x720); the others go as text.
     :param chore: called every few seconds, for what may wait for its turn; an error is logged and it is called again.
     :param chore: called every few seconds, for what may wait for its turn; its errors are logged.
+    :param record: writes a step and its pictures into the incident log; raises KioskError, the alert goes out anyway.
     :param on_stored: told when an alert is on disk, synced: the acknowledgement, and the delivery's wake-up.
     :param on_unstored: told when the disk refused an alert, which is kept in memory: delivery may send it from there.
     """
@@ -83,6 +84,7 @@ class WriterWorker:
         max_pictures: int = 12,
         on_stored: Callable[[Alert], None] | None = None,
         on_unstored: Callable[[Alert], None] | None = None,
+        record: Callable[[IncidentChange, tuple[EvidenceRef, ...]], object] | None = None,
         chore: Callable[[], object] | None = None,
     ) -> None:
         self._evidence = evidence
@@ -95,6 +97,7 @@ class WriterWorker:
         self._max_pictures = max_pictures
         self._on_stored = on_stored
         self._on_unstored = on_unstored
+        self._record = record
         self._chore = chore
         self._chore_at_s = 0.0
         self._lock = threading.Condition()
@@ -252,9 +255,24 @@ class WriterWorker:
             self._incidents.save(job.change)
         except OutboxError as error:
             self._trouble(error.message)
+        self._record_step(job.change, evidence)
         alert = self._make_alert(job.change, evidence)
         if alert is not None:
-            self._enqueue(alert)
+            self._enqueue(self._outbox.stamped(alert))
+
+    def _record_step(self, change: IncidentChange, evidence: tuple[EvidenceRef, ...]) -> None:
+        if self._record is None:
+            return
+        try:
+            self._record(change, evidence)
+        except KioskError as error:
+            self._trouble(error.message)
+            log.error(  # noqa: TRY400 - the message says it all
+                f"incident {change.incident.incident_id} is not in the incident log: {error.message}",
+                extra={
+                    "kg": {"event": "log_failed", "incident_id": change.incident.incident_id, "error": error.message}
+                },
+            )
 
     def _save_pictures(self, job: Job) -> tuple[EvidenceRef, ...]:
         frame, incident = job.frame, job.change.incident

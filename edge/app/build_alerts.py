@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from edge.alerts.evidence import EvidenceStore
 from edge.alerts.flood import FloodGate
 from edge.alerts.heartbeat_store import HeartbeatStore
 from edge.alerts.outbox import Outbox
@@ -12,15 +13,31 @@ from edge.app.hand_over import enqueue
 from edge.app.heartbeat import Heartbeat
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from edge.alerts.database import Database
     from edge.alerts.email import EmailChannel
-    from edge.alerts.evidence import EvidenceStore
+    from edge.alerts.incident_log import IncidentLog
     from edge.app.board import Board
     from edge.clock import Clock
     from edge.config import Config
 
 
-def build_outbox(config: Config, database: Database, *, clock: Clock, boot_id: str) -> Outbox:
+def build_evidence(config: Config, state_dir: Path, incident_log: IncidentLog, *, clock: Clock) -> EvidenceStore:
+    """The pictures; what is removed is recorded. :raises StateError: the folder cannot be made."""
+    return EvidenceStore(
+        state_dir / "evidence",
+        clock=clock,
+        jpeg_quality=config.evidence.jpeg_quality,
+        max_bytes=int(config.evidence.max_mb * 1_000_000),
+        max_age_s=config.evidence.max_days * 86_400,
+        on_remove=lambda paths, why: incident_log.append("removed", {"removed": list(paths), "why": why}),
+    )
+
+
+def build_outbox(
+    config: Config, database: Database, incident_log: IncidentLog, *, clock: Clock, boot_id: str
+) -> Outbox:
     """:raises OutboxError: the database cannot be read or written."""
     return Outbox(
         database,
@@ -29,6 +46,7 @@ def build_outbox(config: Config, database: Database, *, clock: Clock, boot_id: s
         max_items=config.outbox.max_items,
         max_bytes=int(config.outbox.max_mb * 1_000_000),
         max_age_s=config.outbox.max_days * 86_400,
+        log_head=lambda: (incident_log.head.number, incident_log.head.hash),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from edge import __version__
 from edge.alerts.identity import alert_id
@@ -88,6 +88,24 @@ class AlertMaker:
             evidence=() if closed else evidence,  # what a camera sees afterwards proves nothing
             extra=(("Ended because", incident.close_reason),) if closed else (),
         )
+
+
+def log_record(change: IncidentChange, evidence: Sequence[EvidenceRef]) -> dict[str, Any]:
+    """An incident's step as it stands in the incident log, with the hashes of its pictures."""
+    incident, peak = change.incident, change.incident.peak
+    return {
+        "change": change.kind.value,
+        "incident_id": incident.incident_id,
+        "camera": incident.camera,
+        "rule": incident.rule,
+        "zone": incident.zone,
+        "severity": incident.severity.label,
+        "opened": incident.opened_utc.isoformat(),
+        "closed": incident.closed_utc.isoformat() if incident.closed_utc else None,
+        "reason": incident.close_reason,
+        "peak": f"{peak.what} {peak.value:.3g} {peak.unit}, limit {peak.threshold:.3g}",
+        "pictures": [{"path": e.path, "sha256": e.sha256, "role": e.role, "bytes": e.size_bytes} for e in evidence],
+    }
 
 
 def hand_over(change: IncidentChange, judged: Judged | None, writer: WriterWorker) -> None:

@@ -15,6 +15,7 @@ from edge.alerts.look import OutboxLook
 from edge.alerts.mail_words import duration, evidence_sentence, one_line
 from edge.alerts.outbox import Outbox
 from edge.alerts.outbox_rows import DELIVERED
+from edge.app.evidence_commands import record_command
 from edge.app.mail_channel import build_channel
 from edge.app.state import RunLock, as_owner, existing_state
 from edge.clock import SystemClock, boot_id
@@ -129,6 +130,8 @@ def drop(config: Config, config_path: Path, alert_id: str, *, clock: Clock | Non
         database = open_database(folder, clock=clock)
         try:
             done = Outbox(database, clock=clock, boot_id=boot_id(), adopt_schedules=False).drop(alert_id)
+            if done:
+                record_command(folder, "dropped", {"alert_id": alert_id, "why": "by command"}, clock=clock)
         finally:
             database.close()
     if not done:

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 from edge import __version__, logs
 from edge.alerts.database import open_database
-from edge.alerts.evidence import EvidenceStore
+from edge.alerts.device_key import open_device_key
 from edge.alerts.gpio import GpioIndicator, NoIndicator, OutputSpec
+from edge.alerts.incident_log import IncidentLog
 from edge.alerts.incident_store import IncidentStore
 from edge.alerts.ledger import StoredLedger
 from edge.alerts.maintenance_store import MaintenanceStore
@@ -22,8 +23,8 @@ from edge.alerts.suppression_store import SuppressionStore
 from edge.alerts.writer import Job, WriterWorker
 from edge.app.board import Board, Limits
 from edge.app.build import build_detector, build_incidents, build_line, resting_rules
-from edge.app.build_alerts import build_delivery, build_heartbeat, build_outbox
-from edge.app.hand_over import AlertMaker, Annotator, acknowledge, enqueue, hand_over, troubles
+from edge.app.build_alerts import build_delivery, build_evidence, build_heartbeat, build_outbox
+from edge.app.hand_over import AlertMaker, Annotator, acknowledge, enqueue, hand_over, log_record, troubles
 from edge.app.mail_channel import build_channel, read_secret
 from edge.app.maintenance import MaintenanceKeeper
 from edge.app.state import RunLock, state_path
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 
     from edge.alerts.database import Database
     from edge.alerts.email import EmailChannel
+    from edge.alerts.evidence import EvidenceStore
     from edge.alerts.interface import Indicator
     from edge.alerts.outbox import Outbox
     from edge.alerts.worker import DeliveryWorker
@@ -86,17 +88,12 @@ class Appliance:
         sources = [(table, self._source(table)) for table in config.cameras]
         # What is cheap to check comes first, what sounds or connects comes last.
         state_dir = self._claim_state(stack)
+        incident_log = IncidentLog(state_dir, key=open_device_key(state_dir), clock=clock)
         database = open_database(state_dir, clock=clock)
         stack.callback(database.close)
-        outbox = build_outbox(config, database, clock=clock, boot_id=self._boot_id)
+        outbox = build_outbox(config, database, incident_log, clock=clock, boot_id=self._boot_id)
         incident_store = IncidentStore(database, clock=clock, boot_id=self._boot_id)
-        evidence = EvidenceStore(
-            state_dir / "evidence",
-            clock=clock,
-            jpeg_quality=config.evidence.jpeg_quality,
-            max_bytes=int(config.evidence.max_mb * 1_000_000),
-            max_age_s=config.evidence.max_days * 86_400,
-        )
+        evidence = build_evidence(config, state_dir, incident_log, clock=clock)
         channel, delivery = self._mail(database, outbox, evidence)
         detector = build_detector(config, self._config_path)
         indicator = self._indicator()
@@ -124,6 +121,7 @@ class Appliance:
             clock=clock,
             annotate=Annotator(detector),
             make_alert=AlertMaker(detector.model, self._boot_id, clock, closed_from=config.email.closed_from),
+            record=lambda change, pictures: incident_log.append("incident", log_record(change, pictures)),
             on_stored=lambda alert: acknowledge(alert, pipeline, delivery),
             on_unstored=lambda _: delivery.wake() if delivery else None,
             chore=lambda: [chore() for chore in chores],
