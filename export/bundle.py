@@ -7,7 +7,7 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from edge.detect.manifest import (
     MANIFEST_NAME,
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from edge.detect.manifest import Calibration, View
     from export.onnx_export import FloatModel
 
 MODEL_NAME = "model.onnx"
@@ -45,12 +44,11 @@ def make_manifest(
     thresholds: Mapping[str, float],
     threshold_rule: str,
     nms_iou: float,
-    metrics: Mapping[str, View] | None = None,
-    calibration: Calibration | None = None,
-    provenance: Mapping[str, str] | None = None,
-    tools: Mapping[str, str] | None = None,
+    **more: Any,
 ) -> Manifest:
     """The manifest of ``content``, a serialised graph made from ``model``; all fields as in ``Manifest``.
+
+    :param more: the manifest's optional fields: low_precision, metrics, calibration, threshold_set, gate, files, provenance, tools.
 
     :raises ValueError: a field is not allowed by the schema.
     """
@@ -90,10 +88,7 @@ def make_manifest(
             "thresholds": dict(thresholds),
             "threshold_rule": threshold_rule,
             "nms": NmsSpec(iou=nms_iou, max_candidates=1000, max_detections=100),
-            "metrics": dict(metrics or {}),
-            "calibration": calibration,
-            "provenance": dict(provenance or {}),
-            "tools": dict(tools or {}),
+            **more,
         }
     )
 
@@ -112,9 +107,10 @@ def check_target(out: Path) -> None:
         raise ExportError(f"{parent}: no such folder, or not writable", hint="make it first, or choose another --out")
 
 
-def write_bundle(out: Path, manifest: Manifest, content: bytes) -> None:
+def write_bundle(out: Path, manifest: Manifest, content: bytes, files: Mapping[str, bytes] | None = None) -> None:
     """Write the bundle beside its place, then put it there with one rename; an older bundle goes only then.
 
+    :param files: what else lies in it, by path with "/".
     :raises ExportError: the disk refuses.
     """
     check_target(out)
@@ -125,6 +121,9 @@ def write_bundle(out: Path, manifest: Manifest, content: bytes) -> None:
         raise ExportError(f"{out.parent}: cannot be written: {error.strerror}") from error
     try:
         _write_synced(fresh / MODEL_NAME, content)
+        for name, other in (files or {}).items():
+            (fresh / name).parent.mkdir(exist_ok=True)
+            _write_synced(fresh / name, other)
         _write_synced(fresh / MANIFEST_NAME, manifest.to_json().encode())
         fresh.chmod(0o755)
         _put(fresh, out)

@@ -1,45 +1,41 @@
-"""``export-model``: trained weights in, a bundle out that says how good it is."""
+"""``export-model``: trained weights in, a bundle out that says how good it is, or no bundle and the reason."""
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import os
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from edge import __version__
 from edge.errors import EX_OK, EX_SOFTWARE, KioskError
-from export.errors import ExportError
+from export import arguments
+from export.errors import ExportError, MissingInputError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from edge.detect.manifest import Score, View
-    from export.dataset import Dataset
+    from edge.detect.manifest import Manifest
+    from edge.types import U8
+    from export.measure import Choices, Measured
     from export.onnx_export import FloatModel
-    from export.quantize import Recipe
 
 _LICENCE = "AGPL-3.0-or-later"
-# The runtime asks onnxruntime for sums that cannot saturate; what its own default costs on this machine is told too.
-_DEFAULT_SUMS = {"session.x64quantprecision": "0"}
-
-
-@dataclass(frozen=True, slots=True)
-class _Measured:
-    view: View
-    thresholds: dict[str, float]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code."""
-    args = _parser().parse_args(argv)
+    given = list(sys.argv[1:] if argv is None else argv)
     try:
-        _export(args)
+        if given[:1] == ["keygen"]:
+            _keygen(given[1:])
+        else:
+            _export(_parser().parse_args(given))
     except KioskError as error:
         print(f"export-model: {error}", file=sys.stderr)
         return error.exit_code
@@ -53,195 +49,230 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="export-model",
         description="Export trained weights as the INT8 bundle a kiosk runs: ONNX, quantised, measured, described.",
+        epilog="export-model keygen FILE makes the key for --key.",
     )
     add = parser.add_argument
     add("weights", type=Path, metavar="WEIGHTS.pt", help="detection weights saved by ultralytics")
     add("--data", type=Path, required=True, metavar="data.yaml", help="YOLO data set: train calibrates, val evaluates")
     add("--out", type=Path, required=True, metavar="DIR", help="folder that becomes the bundle")
-    add("--height", type=_side, default=256, help="input height, pixels, a multiple of 32 (default %(default)s)")
-    add("--width", type=_side, default=416, help="input width, pixels, a multiple of 32 (default %(default)s)")
+    add(
+        "--height",
+        type=arguments.side,
+        default=256,
+        help="input height, pixels, a multiple of 32 (default %(default)s)",
+    )
+    add("--width", type=arguments.side, default=416, help="input width, pixels, a multiple of 32 (default %(default)s)")
     add("--name", help="the model's name (default: the weights file's)")
     add("--version", default="1", help="the model's version (default %(default)s)")
     add("--licence", default=_LICENCE, help="licence of the weights (default %(default)s)")
-    add("--map", action="append", default=[], type=_renaming, metavar="DATA=MODEL", dest="renamed",
+    add("--remarks", type=Path, metavar="FILE.md", help="for the card: what the model is for, what it cannot do")
+    add("--key", type=Path, metavar="FILE", help="private key that signs the bundle")
+    add("--golden", type=Path, metavar="CLIP", help="clip or folder for golden/ (default: the demo's rendered clip)")
+    add("--with-source", action="store_true", help="put the weights into the bundle too, as source.pt")
+    add("--map", action="append", default=[], type=arguments.renaming, metavar="DATA=MODEL", dest="renamed",
         help="a class that the data set calls DATA and the model MODEL; may be repeated")  # fmt: skip
+    add("--allow-empty", action="append", default=[], metavar="CLASS",
+        help="a class that may have no box among the validation images; may be repeated")  # fmt: skip
     add("--calibration", choices=["least-error", "minmax", "percentile", "entropy"], default="least-error",
         help="how activation ranges are chosen (default %(default)s)")  # fmt: skip
-    add("--calibration-images", type=int, default=100, metavar="N", help="default %(default)s")
+    add("--calibration-images", type=int, metavar="N", help="default: 100, or all training images if there are fewer")
     add("--percentile", type=float, default=99.999, help="for --calibration percentile (default %(default)s)")
     add("--keep-float", action="append", default=[], metavar="PART",
         help="keep nodes in float whose name contains PART, besides the head's tail; may be repeated")  # fmt: skip
-    add("--nms-iou", type=_unit, default=0.6, help="overlap that makes two boxes one (default %(default)s)")
-    add("--threshold", type=_unit, default=0.35, help="for classes without enough labels (default %(default)s)")
-    add("--threshold-floor", type=_unit, default=0.25, help="lowest threshold of any class (default %(default)s)")
+    add("--accept-loss", action="append", default=[], type=arguments.loss, metavar="CLASS=POINTS",
+        help="let this class (or overall, or rest) lose so many points in the gate, on record; may be repeated")  # fmt: skip
+    add("--views", choices=["all", "as_is"], default="all", help="ways of looking to evaluate (default %(default)s)")
+    add("--precise", action="append", metavar="CLASS",
+        help="a class whose threshold must give a precision of 0.90 (default: firearm, knife, tool)")  # fmt: skip
+    add("--nms-iou", type=arguments.unit, default=0.6, help="overlap that makes two boxes one (default %(default)s)")
+    add(
+        "--threshold", type=arguments.unit, default=0.35, help="for classes without enough labels (default %(default)s)"
+    )
+    add(
+        "--threshold-floor",
+        type=arguments.unit,
+        default=0.25,
+        help="lowest threshold of any class (default %(default)s)",
+    )
+    add("--threshold-share", type=arguments.unit, default=0.35,
+        help="share of the validation images for the thresholds; the rest is the gate's (default %(default)s)")  # fmt: skip
     add("--min-runtime", default=__version__, help="oldest Kiosk Guard that may run it (default %(default)s)")
     add("--threads", type=int, default=0, help="threads for evaluation, 0: all cores up to 4 (default %(default)s)")
     return parser
 
 
+def _keygen(argv: Sequence[str]) -> None:
+    parser = argparse.ArgumentParser(prog="export-model keygen", description="Make a key pair that signs bundles.")
+    parser.add_argument("file", type=Path, metavar="FILE", help="private key; the public one goes to FILE.pub")
+    path = parser.parse_args(argv).file
+    from export.signing import keygen  # noqa: PLC0415
+
+    public = keygen(path)
+    print(f"{path}: private key, keep it to yourself\n{public}: public key, for the boxes")
+
+
 def _export(args: argparse.Namespace) -> None:
     # What is cheap to refuse is refused before torch is loaded or anything is computed.
     from export.bundle import check_target  # noqa: PLC0415
-    from export.errors import MissingInputError  # noqa: PLC0415
 
     check_target(args.out)
     if not args.weights.is_file():
         raise MissingInputError(f"{args.weights}: no such file", hint="name the weights to export")
+    remarks = _remarks(args.remarks)
+    key = _key(args.key)
     _say("reading the data set")
-    from export import calibrate, dataset  # noqa: PLC0415
+    from export import calibrate, dataset, golden, measure, preflight, quantize, sources  # noqa: PLC0415
 
     train, val = dataset.read_dataset(args.data, "train"), dataset.read_dataset(args.data, "val")
-    chosen = calibrate.choose(train, args.calibration_images)
-    for image in val.images:
-        dataset.read_image(image.path)
+    index = sources.read_index(args.data)
+    count = min(100, len(train.images)) if args.calibration_images is None else args.calibration_images
+    chosen = calibrate.choose(train, count)
+    pictures = _golden_pictures(args.golden)
+    preflight.check_images(val)
     tensors = calibrate.tensors(chosen, height=args.height, width=args.width)
-    from export import onnx_export, quantize  # noqa: PLC0415
+    from export import onnx_export  # noqa: PLC0415
 
     _say("exporting the float graph")
     model = onnx_export.export_float(args.weights, height=args.height, width=args.width)
     pairs = dataset.match_classes(model.classes, val.names, dict(args.renamed))
+    preflight.check_boxes(val, wanted=[val.names[i] for i in pairs.values()], allowed_empty=args.allow_empty)
     recipe = quantize.Recipe(quantize.Method(args.calibration), args.percentile, tuple(args.keep_float))
     _say(f"quantising on {len(tensors)} images, {recipe.method.value}")
     content = quantize.quantize(model, tensors, recipe)
     _say(f"evaluating on {len(val.images)} images")
-    measured = _measure(args, model, content, val, pairs)
+    choices = _choices(args)
+    now = _now()
+    measured = measure.Measurer(
+        model, content, val, pairs, index=index, choices=choices, created_utc=now, say=_say
+    ).measure()
     _say("writing the bundle")
-    _bundle(args, model=model, content=content, recipe=recipe, chosen=chosen, measured=measured)
-    _report(args.out, len(content), measured)
-
-
-def _measure(
-    args: argparse.Namespace, model: FloatModel, content: bytes, val: Dataset, pairs: dict[int, int]
-) -> _Measured:
-    from edge.detect.manifest import View  # noqa: PLC0415
-    from export import dataset, evaluate  # noqa: PLC0415
-    from export.bundle import make_manifest, write_bundle  # noqa: PLC0415
-
-    judged = {}
-    with tempfile.TemporaryDirectory(prefix="export-model-") as scratch:
-        runs = {
-            "fp32": (model.graph.SerializeToString(), {}),
-            "int8": (content, {}),
-            "int8_default": (content, _DEFAULT_SUMS),
-        }
-        for key, (graph, config) in runs.items():
-            bundle = Path(scratch) / key
-            manifest = make_manifest(
-                model,
-                graph,
-                name="evaluation",
-                version="0",
-                created_utc=_now(),
-                licence=args.licence,
-                min_runtime="0",
-                precision="fp32" if key == "fp32" else "int8",
-                thresholds=dict.fromkeys(model.classes, 0.0),
-                threshold_rule="",
-                nms_iou=args.nms_iou,
-            )
-            write_bundle(bundle, manifest, graph)
-            judged[key] = evaluate.judge(bundle, val, pairs, threads=args.threads, session_config=config)
-    thresholds = dict.fromkeys(model.classes, max(args.threshold, args.threshold_floor))
-    for ours, theirs in pairs.items():
-        best = evaluate.best_f1_threshold(judged["int8"], theirs)
-        if best is not None:
-            thresholds[model.classes[ours]] = max(best, args.threshold_floor)
-    view = View(
-        images=len(val.images),
-        set_sha256=dataset.set_sha256([i.path for i in val.images]),
-        fp32=evaluate.score(judged["fp32"], val.names),
-        int8=evaluate.score(judged["int8"], val.names),
-        int8_default=evaluate.score(judged["int8_default"], val.names),
+    fields: dict[str, Any] = {
+        "calibration": {
+            "method": recipe.method.value,
+            "images": len(chosen),
+            "set_sha256": dataset.set_sha256(chosen),
+            "settings": recipe.settings(),
+        },
+        "created_utc": now,
+    }
+    manifest, files = _describe(
+        args, model, content, measured=measured, choices=choices, fields=fields, pictures=pictures, remarks=remarks
     )
-    return _Measured(view, thresholds)
+    from export.bundle import write_bundle  # noqa: PLC0415
+    from export.report import report  # noqa: PLC0415
+
+    if key is not None:
+        from edge.models.signature import SIGNATURE_NAME  # noqa: PLC0415
+        from export.signing import sign  # noqa: PLC0415
+
+        files[SIGNATURE_NAME] = sign(manifest.to_json().encode(), key)
+    write_bundle(args.out, manifest, content, files)
+    if not pictures:
+        _say(f"no golden pictures: {golden.DEFAULT_FOOTAGE.name} is not here; name a clip with --golden")
+    report(args.out, len(content), measured)
 
 
-def _bundle(
+def _describe(
     args: argparse.Namespace,
-    *,
     model: FloatModel,
     content: bytes,
-    recipe: Recipe,
-    chosen: Sequence[Path],
-    measured: _Measured,
-) -> None:
-    from edge.detect.manifest import Calibration  # noqa: PLC0415
-    from export import dataset, provenance  # noqa: PLC0415
+    *,
+    measured: Measured,
+    choices: Choices,
+    fields: dict[str, Any],
+    pictures: tuple[U8, ...],
+    remarks: str,
+) -> tuple[Manifest, dict[str, bytes]]:
+    """The manifest, and every other file that it vouches for."""
+    from edge.detect.onnx import OnnxDetector  # noqa: PLC0415
+    from export import card, golden, plots, provenance, thresholds  # noqa: PLC0415
     from export.bundle import make_manifest, write_bundle  # noqa: PLC0415
-    from export.evaluate import MIN_BOXES_FOR_THRESHOLD  # noqa: PLC0415
 
-    calibration = Calibration(
-        method=recipe.method.value,
-        images=len(chosen),
-        set_sha256=dataset.set_sha256(chosen),
-        settings=recipe.settings(),
+    found = measured.thresholds
+    told = {**provenance.describe(args.weights, args.data, dict(args.renamed)), **provenance.training(args.weights)}
+
+    def manifest(files: dict[str, bytes]) -> Manifest:
+        try:
+            return make_manifest(
+                model,
+                content,
+                name=args.name or args.weights.stem,
+                version=args.version,
+                licence=args.licence,
+                min_runtime=args.min_runtime,
+                precision="int8",
+                thresholds=found.values,
+                threshold_rule=thresholds.rule(
+                    choices.precise, floor=choices.threshold_floor, default=choices.threshold
+                ),
+                nms_iou=args.nms_iou,
+                low_precision=found.low_precision,
+                metrics=measured.views,
+                threshold_set=measured.threshold_set,
+                gate=measured.gate,
+                files={name: hashlib.sha256(data).hexdigest() for name, data in sorted(files.items())},
+                provenance=told,
+                tools=provenance.tools(),
+                **fields,
+            )
+        except ValueError as error:
+            raise ExportError(
+                f"the manifest is not valid: {error}", hint="check --name, --version, --min-runtime"
+            ) from error
+
+    bare = manifest({})
+    files: dict[str, bytes] = {}
+    if pictures:
+        with tempfile.TemporaryDirectory(prefix="export-model-") as scratch:
+            write_bundle(Path(scratch) / "bundle", bare, content)
+            files |= golden.golden_files(pictures, OnnxDetector(Path(scratch) / "bundle", threads=args.threads))
+    text = card.card(bare, curves=measured.curves, sources=measured.sources, remarks=remarks)
+    files[card.CARD_NAME] = text.encode()
+    files[card.CURVES_NAME] = plots.precision_recall(measured.curves)
+    files[card.CONFUSION_NAME] = plots.confusion_matrix(measured.confusion, measured.confused)
+    if args.with_source:
+        files["source.pt"] = args.weights.read_bytes()
+    return manifest(files), files
+
+
+def _choices(args: argparse.Namespace) -> Choices:
+    from export.measure import Choices  # noqa: PLC0415
+    from export.thresholds import PRECISE  # noqa: PLC0415
+    from export.views import ALL_VIEWS  # noqa: PLC0415
+
+    return Choices(
+        views=ALL_VIEWS if args.views == "all" else (),
+        precise=tuple(args.precise or PRECISE),
+        threshold=args.threshold,
+        threshold_floor=args.threshold_floor,
+        threshold_share=args.threshold_share,
+        accepted=dict(args.accept_loss),
+        nms_iou=args.nms_iou,
+        threads=args.threads,
     )
-    rule = (
-        f"the score with the best F1 (IoU 0.5) on the validation images, at least {args.threshold_floor}, for a class "
-        f"with {MIN_BOXES_FOR_THRESHOLD} or more labelled boxes there; {max(args.threshold, args.threshold_floor)} otherwise"
-    )
+
+
+def _remarks(path: Path | None) -> str:
+    if path is None:
+        return ""
     try:
-        manifest = make_manifest(
-            model,
-            content,
-            name=args.name or args.weights.stem,
-            version=args.version,
-            created_utc=_now(),
-            licence=args.licence,
-            min_runtime=args.min_runtime,
-            precision="int8",
-            thresholds=measured.thresholds,
-            threshold_rule=rule,
-            nms_iou=args.nms_iou,
-            metrics={"as_is": measured.view},
-            calibration=calibration,
-            provenance=provenance.describe(args.weights, args.data, dict(args.renamed)),
-            tools=provenance.tools(),
-        )
-    except ValueError as error:
-        raise ExportError(
-            f"the manifest is not valid: {error}", hint="check --name, --version, --min-runtime"
-        ) from error
-    write_bundle(args.out, manifest, content)
+        return path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise MissingInputError(f"{path}: cannot be read: {error}", hint="Markdown in UTF-8 is needed") from None
 
 
-def _report(out: Path, size: int, measured: _Measured) -> None:
-    print(f"\n{out}: {size / 1e6:.2f} MB")
-    print(f"{'':14}{'FP32':>16}{'INT8':>16}{'INT8 default':>16}   boxes   (AP50 / AP50-95)")
-    view = measured.view
-    columns = (view.fp32, view.int8, view.int8_default)
-    print(f"{'mean':14}" + "".join(_pair(s.map50, s.map50_95) for s in columns))
-    for name, row in view.fp32.classes.items():
-        print(f"{name:14}" + "".join(_class_pair(s, name) for s in columns) + f"{row.boxes:8}")
+def _key(path: Path | None) -> Any:
+    from export.signing import read_key  # noqa: PLC0415
+
+    return None if path is None else read_key(path)
 
 
-def _class_pair(score: Score, name: str) -> str:
-    return _pair(score.classes[name].ap50, score.classes[name].ap50_95)
+def _golden_pictures(source: Path | None) -> tuple[U8, ...]:
+    from export.golden import DEFAULT_FOOTAGE, read_pictures  # noqa: PLC0415
 
-
-def _pair(ap50: float, ap: float) -> str:
-    return f"{f'{ap50:.3f} / {ap:.3f}':>16}"
-
-
-def _side(text: str) -> int:
-    value = int(text)
-    if value % 32 or not 32 <= value <= 4096:
-        raise argparse.ArgumentTypeError(f"{text}: a multiple of 32 from 32 to 4096 is needed")
-    return value
-
-
-def _unit(text: str) -> float:
-    value = float(text)
-    if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"{text}: 0 to 1 is allowed")
-    return value
-
-
-def _renaming(text: str) -> tuple[str, str]:
-    data, sign, model = text.partition("=")
-    if not (data and sign and model):
-        raise argparse.ArgumentTypeError(f"{text}: write DATA=MODEL, for example 'phone=cell phone'")
-    return data, model
+    if source is None and not DEFAULT_FOOTAGE.is_file():
+        return ()
+    return read_pictures(source or DEFAULT_FOOTAGE)
 
 
 def _now() -> datetime:

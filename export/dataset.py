@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,6 +66,11 @@ def read_dataset(data_yaml: Path, split: str) -> Dataset:
         raise DatasetError(f"{data_yaml}: {split}: no image in {', '.join(map(str, folders))}")
     images = tuple(_labelled(f, len(names)) for f in files)
     return Dataset(source=data_yaml, split=split, names=names, images=images)
+
+
+def subset(dataset: Dataset, rows: Sequence[int]) -> Dataset:
+    """The data set with these of its images only."""
+    return replace(dataset, images=tuple(dataset.images[i] for i in rows))
 
 
 def read_image(path: Path) -> U8:

@@ -21,3 +21,9 @@ class MissingInputError(ExportError):
     """A file or folder that was named does not exist."""
 
     exit_code = EX_NOINPUT
+
+
+class GateError(ExportError):
+    """The model was measured and is not good enough: it lost too much, or falls behind the installed one."""
+
+    exit_code = 1

@@ -4,41 +4,44 @@ from __future__ import annotations
 
 import contextlib
 import io
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from faster_coco_eval import COCO, COCOeval_faster
 
+from edge.detect.letterbox import Geometry
 from edge.detect.manifest import ClassScore, Score
-from edge.detect.nms import iou_matrix
 from edge.detect.onnx import OnnxDetector
 from edge.types import Detections
 from export.dataset import read_image
+from export.views import ViewSpec
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-    from edge.types import F32, F64, Bool
+    from edge.types import F64
     from export.dataset import Dataset
 
 # Average precision needs the whole curve, down to scores that no kiosk would act on.
 SCORE_FLOOR = 0.001
 MAX_DETECTIONS = 300
-# Below this many labelled boxes a threshold of our own would be noise.
-MIN_BOXES_FOR_THRESHOLD = 50
+_AS_IS = ViewSpec()
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """One picture after judging, everything in pixels and the data set's class ids; the truth's scores are 1."""
+    """One picture after judging, everything in pixels and the data set's class ids; the truth's scores are 1.
+
+    ``scale``: the model's input pixels to one pixel of the picture.
+    """
 
     width: int
     height: int
     truth: Detections
     found: Detections
+    scale: float = 1.0
 
 
 def judge(
@@ -47,11 +50,13 @@ def judge(
     classes: Mapping[int, int],
     *,
     threads: int = 0,
+    view: ViewSpec = _AS_IS,
     session_config: Mapping[str, str] | None = None,
 ) -> tuple[Judged, ...]:
     """Run a bundle over a data set, keeping boxes down to ``SCORE_FLOOR``.
 
     :param classes: the model's class id to the data set's; other classes count for nothing.
+    :param view: how the pictures are shown to it.
     :param session_config: further onnxruntime settings, by key.
     :raises DatasetError: an image cannot be read.
     :raises DetectorError: the bundle cannot be run.
@@ -68,13 +73,16 @@ def judge(
     judged = []
     for labelled in dataset.images:
         image = read_image(labelled.path)
+        pixels = labelled.xyxy * np.array([image.shape[1], image.shape[0]] * 2, np.float32)
+        image, pixels = view(image, pixels, seed=labelled.path.name)
         height, width = image.shape[:2]
-        pixels = labelled.xyxy * np.array([width, height] * 2, np.float32)
         truth = Detections(pixels, np.ones(len(pixels), np.float32), labelled.class_id)
         truth = truth.where(np.isin(truth.class_id, list(classes.values())))
         found = detector.detect_image(image)
         found = Detections(found.xyxy, found.score, translate[found.class_id])
-        judged.append(Judged(width, height, truth, found.where(found.class_id >= 0)))
+        spec = detector.manifest.input
+        fit = Geometry.fit(frame_width=width, frame_height=height, input_width=spec.width, input_height=spec.height)
+        judged.append(Judged(width, height, truth, found.where(found.class_id >= 0), fit.height / height))
     return tuple(judged)
 
 
@@ -96,43 +104,6 @@ def score(judged: Iterable[Judged], names: tuple[str, ...]) -> Score:
         map50_95=_rounded(np.mean([per_class[i] for i in np.flatnonzero(counts)]) if counts.any() else 0.0),
         classes=rows,
     )
-
-
-def best_f1_threshold(judged: Iterable[Judged], class_id: int, *, iou: float = 0.5) -> float | None:
-    """The score at which one class's F1 is best, or None where there are too few labelled boxes to tell.
-
-    :param class_id: the data set's class.
-    :param iou: overlap at which a box counts as found.
-    """
-    scores, hits, boxes = [], [], 0
-    for one in judged:
-        truth = one.truth.xyxy[one.truth.class_id == class_id]
-        found = one.found.where(one.found.class_id == class_id)
-        boxes += len(truth)
-        scores.append(found.score)
-        hits.append(_hits(found.xyxy, truth, iou))
-    if boxes < MIN_BOXES_FOR_THRESHOLD:
-        return None
-    order = np.argsort(-_column(scores), kind="stable")
-    descending, hit = _column(scores)[order], _column(hits)[order]
-    right = np.cumsum(hit)
-    f1 = 2 * right / (np.arange(1, len(hit) + 1) + boxes)
-    return math.floor(float(descending[int(np.argmax(f1))]) * 100) / 100 if len(f1) else None
-
-
-def _hits(found: F32, truth: F32, iou: float) -> Bool:
-    """Which boxes, best score first, are the first to claim a labelled box."""
-    hit = np.zeros(len(found), np.bool_)
-    if not len(found) or not len(truth):
-        return hit
-    overlap = iou_matrix(found, truth)
-    free = np.ones(len(truth), np.bool_)
-    for row in np.flatnonzero(overlap.max(axis=1) >= iou):
-        candidate = int(np.argmax(np.where(free, overlap[row], -1)))
-        if free[candidate] and overlap[row, candidate] >= iou:
-            free[candidate] = False
-            hit[row] = True
-    return hit
 
 
 def _average_precision(judged: tuple[Judged, ...], class_count: int) -> F64:

@@ -6,6 +6,8 @@ import hashlib
 from importlib.metadata import distributions
 from typing import TYPE_CHECKING
 
+import torch
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
@@ -24,6 +26,13 @@ def describe(weights: Path, data_yaml: Path, renamed: Mapping[str, str]) -> dict
     if renamed:
         told["renamed_classes"] = ", ".join(f"{ours}={theirs}" for ours, theirs in sorted(renamed.items()))
     return told
+
+
+def training(weights: Path) -> dict[str, str]:
+    """What ``train-model`` wrote into its ``source.pt``; {} for other weights."""
+    content = torch.load(str(weights), map_location="cpu", weights_only=False)
+    told = content.get("provenance") if isinstance(content, dict) else None
+    return {f"training_{k}": str(v) for k, v in told.items() if v not in {None, ""}} if isinstance(told, dict) else {}
 
 
 def tools() -> dict[str, str]:

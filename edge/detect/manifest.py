@@ -108,14 +108,54 @@ class View(_Strict):
     """One way of looking at the evaluation images: the float model beside the model as shipped.
 
     ``int8``: as the runtime runs it, with sums that cannot saturate; ``int8_default``: with onnxruntime's default on the
-    exporting machine, which differs on x86 without VNNI.
+    exporting machine, which differs on x86 without VNNI. ``recall_by_height``: labelled and found boxes, by height range in
+    input pixels, at the operating thresholds.
     """
 
     images: Annotated[int, Field(gt=0)]
     set_sha256: Sha256
     fp32: Score
     int8: Score
-    int8_default: Score
+    int8_default: Score | None = None
+    recall_by_height: dict[Label, tuple[int, int]] = {}
+
+
+class GateRow(_Strict):
+    """One class, "rest" (classes with few boxes, pooled) or "overall": points INT8 lost against FP32.
+
+    Recall at the operating threshold; for "overall" mAP50-95. ``lower_points``: lower end of the bootstrap's interval, which is
+    what counts; ``accepted_points``: what the exporting person put on record as accepted.
+    """
+
+    boxes: Annotated[int, Field(ge=0)]
+    loss_points: float
+    lower_points: float
+    allowed_points: float
+    accepted_points: float | None = None
+    passed: bool
+
+
+class Gate(_Strict):
+    """How quantising was judged, on images that neither calibrated nor set thresholds.
+
+    ``default_loss_points``: mAP50-95 lost with onnxruntime's default sums on the exporting machine.
+    """
+
+    images: Annotated[int, Field(gt=0)]
+    set_sha256: Sha256
+    session: Label
+    rows: dict[Label, GateRow]
+    pooled: tuple[Label, ...] = ()
+    default_loss_points: float | None = None
+    passed: bool
+
+
+class ThresholdSet(_Strict):
+    """The images behind the thresholds; ``unmeasured``: classes with too few boxes there."""
+
+    images: Annotated[int, Field(ge=0)]
+    set_sha256: Sha256
+    unmeasured: tuple[Label, ...] = ()
 
 
 class Calibration(_Strict):
@@ -128,7 +168,10 @@ class Calibration(_Strict):
 
 
 class Manifest(_Strict):
-    """The whole statement. ``metrics``: by view name ("as_is"); ``provenance`` and ``tools``: name to plain text."""
+    """The whole statement. ``metrics``: by view name ("as_is"); ``provenance`` and ``tools``: name to plain text.
+
+    ``files``: everything else in the bundle, by path with "/", and its hash: whoever trusts the manifest trusts it all.
+    """
 
     schema_version: Literal[1]
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
@@ -146,6 +189,17 @@ class Manifest(_Strict):
     nms: NmsSpec
     metrics: dict[Label, View] = {}
     calibration: Calibration | None = None
+    threshold_set: ThresholdSet | None = None
+    gate: Gate | None = None
+    files: dict[
+        Annotated[
+            str,
+            Field(
+                pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*(\.[A-Za-z0-9]+)*(/[A-Za-z0-9][A-Za-z0-9_-]*(\.[A-Za-z0-9]+)*)?$"
+            ),
+        ],
+        Sha256,
+    ] = {}
     provenance: dict[str, str] = {}
     tools: dict[str, str] = {}
 

@@ -13,7 +13,7 @@ pytest.importorskip("ultralytics")
 from edge.types import Detections
 from export import calibrate, dataset
 from export.errors import DatasetError, MissingInputError
-from export.evaluate import Judged, best_f1_threshold, score
+from export.evaluate import Judged, score
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -138,11 +138,3 @@ def test_a_missed_box_and_a_false_one_cost() -> None:
     false_first = boxes([(20, 60, 40, 80), (0, 0, 50, 50)], [0.9, 0.8])
     assert score([Judged(100, 100, truth, false_first)], ("person",)).map50 == pytest.approx(0.25, abs=0.01)
     assert score([Judged(100, 100, truth, Detections.empty())], ("person",)).map50 == 0
-
-
-def test_the_threshold_is_where_f1_is_best() -> None:
-    good, bad = (0.0, 0.0, 50.0, 50.0), (60.0, 60.0, 90.0, 90.0)
-    judged = [Judged(100, 100, boxes([good], [1]), boxes([good, bad], [0.7, 0.4]))] * 60
-    assert best_f1_threshold(judged, 0) == pytest.approx(0.69, abs=0.011)
-    assert best_f1_threshold(judged[:20], 0) is None, "too few boxes to tell"
-    assert best_f1_threshold(judged, 1) is None

@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,14 +17,26 @@ pytest.importorskip("ultralytics")
 from edge.detect.manifest import read_manifest
 from edge.detect.onnx import OnnxDetector
 from edge.errors import EX_CONFIG, EX_DATAERR, EX_NOINPUT
+from edge.models.signature import verify_files
 from export.cli import main
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 pytestmark = pytest.mark.export
 
-SMALL = ("--height", "64", "--width", "96", "--calibration-images", "16", "--threads", "1")
+FOOTAGE = Path(__file__).parents[2] / "firmware_config" / "demo" / "lobby.mp4"
+SMALL = (
+    "--height",
+    "64",
+    "--width",
+    "96",
+    "--calibration-images",
+    "16",
+    "--threads",
+    "1",
+    "--views",
+    "as_is",
+    "--golden",
+    str(FOOTAGE),
+)
 PHONE = ("--map", "phone=cell phone")
 
 
@@ -58,7 +70,15 @@ def test_the_manifest_tells_where_the_model_comes_from(exported: Path) -> None:
     assert "onnxruntime" in manifest.tools
     text = (exported / "manifest.json").read_text()
     assert str(exported.parent) not in text, "a path of the exporting machine has no place in a bundle"
-    assert {p.name for p in exported.iterdir()} == {"manifest.json", "model.onnx"}
+    assert {p.relative_to(exported).as_posix() for p in exported.rglob("*") if p.is_file()} == {
+        "manifest.json",
+        "model.onnx",
+        *manifest.files,
+    }
+    assert {"card.md", "precision-recall.png", "confusion.png", "golden/expected.json", "golden/4.png"} < set(
+        manifest.files
+    )
+    verify_files(exported)
     assert not list(exported.parent.glob(".bundle*")), "something was left beside the bundle"
 
 
@@ -105,8 +125,10 @@ def test_the_same_inputs_give_the_same_bytes(weights: Path, data_yaml: Path, tmp
         command = [sys.executable, "-m", "export.cli", str(weights), "--data", str(data_yaml), "--out", str(out)]
         env = {**os.environ, "SOURCE_DATE_EPOCH": "1767603600"}
         subprocess.run([*command, *SMALL, *PHONE], env=env, check=True, capture_output=True)
-    for name in ("model.onnx", "manifest.json"):
-        assert (outs[0] / name).read_bytes() == (outs[1] / name).read_bytes()
+    names = {p.relative_to(outs[0]) for p in outs[0].rglob("*") if p.is_file()}
+    assert len(names) >= 9
+    for name in names:
+        assert (outs[0] / name).read_bytes() == (outs[1] / name).read_bytes(), name
     assert json.loads((outs[0] / "manifest.json").read_text())["created_utc"] == "2026-01-05T09:00:00Z"
 
 
@@ -135,6 +157,11 @@ def test_an_older_bundle_gives_way_and_anything_else_does_not(
         (("--keep-float", "no such layer"), EX_CONFIG, "no node's name contains it"),
         (("--calibration-images", "8"), EX_DATAERR, "at least 16"),
         (("--calibration-images", "500"), EX_DATAERR, "18 images, 500 are needed"),
+        (("--accept-loss", "unicorn=3"), 1, "--accept-loss unicorn: not judged by the gate"),
+        (("--golden", "absent.mp4"), EX_NOINPUT, "absent.mp4: no such file"),
+        (("--key", "absent.pem"), EX_NOINPUT, "absent.pem: no such file"),
+        (("--remarks", "absent.md"), EX_NOINPUT, "absent.md"),
+        (("--version", "a version"), EX_CONFIG, "the manifest is not valid"),
     ],
 )
 def test_wrong_arguments_write_nothing(

@@ -1,0 +1,92 @@
+"""Each class's operating threshold, by a stated rule from labelled pictures: never a guess."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from export.matches import curve
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from export.evaluate import Judged
+
+# What an alarm hangs on: a false one costs trust.
+PRECISE = ("firearm", "knife", "tool")
+PRECISION = 0.90
+# With fewer labelled boxes a threshold of our own would be noise.
+MIN_BOXES = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """By the model's class name. ``low_precision``: never as precise as asked. ``unmeasured``: too few boxes to tell."""
+
+    values: dict[str, float]
+    low_precision: tuple[str, ...]
+    unmeasured: tuple[str, ...]
+
+
+def choose(
+    judged: Sequence[Judged],
+    classes: Sequence[str],
+    pairs: Mapping[int, int],
+    *,
+    precise: Collection[str] = PRECISE,
+    floor: float = 0.25,
+    default: float = 0.35,
+) -> Thresholds:
+    """A threshold for each of the model's classes.
+
+    For a class in ``precise`` the lowest score at which precision is 0.90 or more; where that is never so, and for every
+    other class, the score with the best F1.
+
+    :param judged: labelled pictures that neither calibrated nor trained the model.
+    :param classes: the model's class names. ``pairs``: the model's class id to the data set's.
+    :param floor: lowest threshold of any class. ``default``: for a class with fewer than ``MIN_BOXES`` boxes.
+    """
+    values = dict.fromkeys(classes, max(default, floor))
+    low, unmeasured = [], []
+    for ours, name in enumerate(classes):
+        measured = _one(judged, pairs[ours], precise=name in precise) if ours in pairs else None
+        if measured is None:
+            unmeasured.append(name)
+            continue
+        threshold, reached = measured
+        values[name] = max(threshold, floor)
+        if not reached:
+            low.append(name)
+    return Thresholds(values, tuple(low), tuple(unmeasured))
+
+
+def rule(precise: Collection[str], *, floor: float, default: float) -> str:
+    """The rule in words, for the manifest."""
+    return (
+        f"{', '.join(precise) or 'no class'}: the lowest score with precision >= {PRECISION:.2f} on the threshold images, "
+        f"or the best F1 and low_precision where that is never reached; every other class: the score with the best F1; "
+        f"IoU 0.5, at least {floor}; fewer than {MIN_BOXES} labelled boxes: {max(default, floor)}, not measured"
+    )
+
+
+def _one(judged: Sequence[Judged], class_id: int, *, precise: bool) -> tuple[float, bool] | None:
+    """The threshold, and whether the precision asked for was reached; None: too few boxes."""
+    found = curve(judged, class_id)
+    if found.boxes < MIN_BOXES or not len(found.score):
+        return None
+    # Detections of the same score come together or not at all.
+    last = np.append(found.score[1:] != found.score[:-1], True)
+    if precise:
+        good = np.flatnonzero(last & (found.precision >= PRECISION))
+        if len(good):
+            return _down(found.score[good[-1]]), True
+    best = int(np.argmax(np.where(last, found.f1, -1)))
+    return _down(found.score[best]), not precise
+
+
+def _down(score: float) -> float:
+    """Three digits, never above the score: what reached it still does."""
+    return math.floor(float(score) * 1000) / 1000
