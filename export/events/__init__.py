@@ -1,0 +1,1 @@
+"""``evaluate-events``: how well incidents answer to what happens in clips, scored in time."""
