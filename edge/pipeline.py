@@ -127,6 +127,7 @@ class Loop:
     :param lost_after_s: camera name -> seconds without a frame that are an incident of their own.
     :param hand_over: gets every incident change with the frame and tracks it came from (the frame's picture is only
         valid during the call; ``None`` where there is none). Must not block.
+    :param look_on: gets every judged frame, to keep a small copy of it. Must not block.
     """
 
     def __init__(
@@ -138,6 +139,7 @@ class Loop:
         hand_over: Callable[[IncidentChange, Judged | None], None],
         clock: Clock,
         lost_after_s: Mapping[str, float],
+        look_on: Callable[[Frame], None] | None = None,
     ) -> None:
         self._cameras = {c.name: c for c in cameras}
         self._pipeline = pipeline
@@ -145,6 +147,7 @@ class Loop:
         self._hand_over = hand_over
         self._clock = clock
         self._lost_after_s = dict(lost_after_s)
+        self._look_on = look_on
         self._ended: set[str] = set()
         self._fresh_s = {c.name: clock.monotonic_s() for c in cameras}
 
@@ -181,6 +184,8 @@ class Loop:
             changes = self._blind(name)
         else:
             judged = self._pipeline.step(frame)
+            if self._look_on is not None:
+                self._look_on(frame)
             self._fresh_s[name] = self._clock.monotonic_s()
             changes = list(judged.changes)
         self._show()

@@ -8,11 +8,15 @@ from edge.alerts.evidence import EvidenceStore
 from edge.alerts.flood import FloodGate
 from edge.alerts.heartbeat_store import HeartbeatStore
 from edge.alerts.outbox import Outbox
+from edge.alerts.ring import PictureRing
+from edge.alerts.sheet import MOST
 from edge.alerts.worker import DeliveryWorker
 from edge.app.hand_over import enqueue
 from edge.app.heartbeat import Heartbeat
+from edge.app.sheets import Sheets
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from edge.alerts.database import Database
@@ -21,6 +25,9 @@ if TYPE_CHECKING:
     from edge.app.board import Board
     from edge.clock import Clock
     from edge.config import Config
+    from edge.types import Alert
+
+_SLACK_S = 15.0  # the writer may be behind
 
 
 def build_evidence(config: Config, state_dir: Path, incident_log: IncidentLog, *, clock: Clock) -> EvidenceStore:
@@ -47,6 +54,46 @@ def build_outbox(
         max_bytes=int(config.outbox.max_mb * 1_000_000),
         max_age_s=config.outbox.max_days * 86_400,
         log_head=lambda: (incident_log.head.number, incident_log.head.hash),
+    )
+
+
+def build_ring(config: Config) -> PictureRing | None:
+    """The memory of the last seconds, if a contact sheet is wanted."""
+    table = config.evidence
+    if not table.contact_sheet or not config.email.enabled:
+        return None
+    span_s = table.before_s + table.after_s
+    return PictureRing(
+        max_bytes=int(table.ring_mb * 1_000_000), keep_s=span_s + _SLACK_S, every_s=max(0.5, span_s / MOST)
+    )
+
+
+def build_sheets(
+    config: Config,
+    ring: PictureRing | None,
+    evidence: EvidenceStore,
+    incident_log: IncidentLog,
+    enqueue_one: Callable[[Alert], object],
+    *,
+    clock: Clock,
+) -> Sheets | None:
+    """What makes the second mail of an incident."""
+    if ring is None:
+        return None
+    return Sheets(
+        ring=ring,
+        evidence=evidence,
+        record=lambda alert, ref: incident_log.append(
+            "sheet",
+            {
+                "incident_id": alert.incident_id,
+                "pictures": [{"path": ref.path, "sha256": ref.sha256, "role": ref.role, "bytes": ref.size_bytes}],
+            },
+        ),
+        enqueue=enqueue_one,
+        before_s=config.evidence.before_s,
+        after_s=config.evidence.after_s,
+        clock=clock,
     )
 
 

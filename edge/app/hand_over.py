@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from edge.alerts.outbox import Outbox
     from edge.alerts.worker import DeliveryWorker
     from edge.alerts.writer import WriterWorker
+    from edge.app.sheets import Sheets
     from edge.clock import Clock
     from edge.detect.interface import Detector
     from edge.pipeline import Judged, Pipeline
@@ -137,13 +138,17 @@ def hand_over(change: IncidentChange, judged: Judged | None, writer: WriterWorke
         writer.put(Job(change, judged.frame, judged.tracks, judged.zones))
 
 
-def acknowledge(alert: Alert, pipeline: Pipeline, delivery: DeliveryWorker | None) -> None:
+def acknowledge(
+    alert: Alert, pipeline: Pipeline, delivery: DeliveryWorker | None, sheets: Sheets | None = None
+) -> None:
     """An alert is on disk, synced: the cooldown may count, and the delivery may start."""
     pipeline.incidents.alert_queued(alert.incident_id)
     log.info(
         f"alert {alert.alert_id} is safe on disk",
         extra={"kg": {"event": "alert_queued", "alert_id": alert.alert_id, "kind": alert.kind, "rule": alert.rule}},
     )
+    if sheets:
+        sheets.expect(alert)
     if delivery:
         delivery.wake()
 

@@ -23,7 +23,14 @@ from edge.alerts.suppression_store import SuppressionStore
 from edge.alerts.writer import Job, WriterWorker
 from edge.app.board import Board, Limits
 from edge.app.build import build_detector, build_incidents, build_line, resting_rules
-from edge.app.build_alerts import build_delivery, build_evidence, build_heartbeat, build_outbox
+from edge.app.build_alerts import (
+    build_delivery,
+    build_evidence,
+    build_heartbeat,
+    build_outbox,
+    build_ring,
+    build_sheets,
+)
 from edge.app.hand_over import AlertMaker, Annotator, acknowledge, enqueue, hand_over, log_record, troubles
 from edge.app.mail_channel import build_channel, read_secret
 from edge.app.maintenance import MaintenanceKeeper
@@ -47,6 +54,7 @@ if TYPE_CHECKING:
     from edge.alerts.interface import Indicator
     from edge.alerts.outbox import Outbox
     from edge.alerts.worker import DeliveryWorker
+    from edge.app.sheets import Sheets
     from edge.clock import Clock
     from edge.config.tables import CameraTable
 
@@ -114,6 +122,12 @@ class Appliance:
         )
         suppressions = SuppressionStore(database, run=self._new_incident_id())
         chores: list[Callable[[], object]] = [lambda: suppressions.save(pipeline.incidents.suppressions)]
+        ring = build_ring(config)
+        sheets = build_sheets(
+            config, ring, evidence, incident_log, lambda alert: enqueue(alert, outbox, delivery), clock=clock
+        )
+        if sheets:
+            chores.append(sheets.make_due)
         writer = WriterWorker(
             evidence=evidence,
             incidents=incident_store,
@@ -122,7 +136,7 @@ class Appliance:
             annotate=Annotator(detector),
             make_alert=AlertMaker(detector.model, self._boot_id, clock, closed_from=config.email.closed_from),
             record=lambda change, pictures: incident_log.append("incident", log_record(change, pictures)),
-            on_stored=lambda alert: acknowledge(alert, pipeline, delivery),
+            on_stored=lambda alert: acknowledge(alert, pipeline, delivery, sheets),
             on_unstored=lambda _: delivery.wake() if delivery else None,
             chore=lambda: [chore() for chore in chores],
         )
@@ -202,13 +216,23 @@ class Appliance:
             hand_over=lambda change, judged: hand_over(change, judged, writer),
             clock=clock,
             lost_after_s={table.name: table.lost_after_s for table in config.cameras},
+            look_on=ring.look if ring else None,
         ).run(self._stop)
-        self._finish(pipeline, indicator, writer, outbox if delivery else None)
+        self._finish(pipeline, indicator, writer, outbox if delivery else None, sheets)
 
-    def _finish(self, pipeline: Pipeline, indicator: Indicator, writer: WriterWorker, outbox: Outbox | None) -> None:
+    def _finish(
+        self,
+        pipeline: Pipeline,
+        indicator: Indicator,
+        writer: WriterWorker,
+        outbox: Outbox | None,
+        sheets: Sheets | None,
+    ) -> None:
         indicator.close()
         ended = not self._stop.is_set()
         writer.flush(_STORE_AT_STOP_S)
+        if sheets:
+            sheets.make_due(everything=True)
         until_s = self._clock.monotonic_s() + _SEND_AT_END_S
         while outbox and ended and outbox.stats().waiting and self._clock.monotonic_s() < until_s:
             if self._clock.wait(self._stop, 0.1):

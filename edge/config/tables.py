@@ -203,6 +203,10 @@ class EvidenceTable(Table):
     jpeg_quality: Annotated[int, Field(ge=30, le=100)] = 85
     max_days: Annotated[float, Field(gt=0, le=3650)] = 30.0
     max_mb: Annotated[float, Field(ge=10, le=1_000_000)] = 500.0
+    contact_sheet: bool = True
+    before_s: Annotated[float, Field(ge=0, le=60)] = 8.0
+    after_s: Annotated[float, Field(ge=0, le=60)] = 8.0
+    ring_mb: Annotated[float, Field(ge=0.5, le=200)] = 8.0
 
 
 class Health(Table):

@@ -97,6 +97,12 @@ def test_run_raises_alarms_and_mails_exactly_those_incidents(start: Any, config:
         for event, mail in zip([e for e in opened if e["severity"] == "high"], closing, strict=True):
             assert mail.message["References"] == f"<{event['incident_id']}.opened@kiosk.example>"
             assert "Ended because:" in mail.message.get_body(("plain",)).get_content()
+        sheets = of_kind(mailbox, "sheet")
+        assert {m.message["References"] for m in sheets} == {m.message["Message-ID"] for m in opening}
+        for sheet in sheets:
+            (picture,) = [p for p in sheet.message.walk() if p.get_content_maintype() == "image"]
+            image = cv2.imdecode(np.frombuffer(picture.get_payload(decode=True), np.uint8), cv2.IMREAD_COLOR)
+            assert image.shape[1] > 1000
         for mail, incident_id, (rule, zone, _, _) in zip(opening, ids, EXPECTED, strict=True):
             assert mail.recipients == ["desk@bank.example", "night@bank.example"]
             words = mail.message.get_body(("plain",)).get_content()

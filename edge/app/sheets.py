@@ -1,0 +1,109 @@
+"""The second mail of an incident's thread: pictures from before to after it began."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from edge.alerts.identity import alert_id
+from edge.alerts.sheet import contact_sheet, pick
+from edge.errors import KioskError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from edge.alerts.evidence import EvidenceStore
+    from edge.alerts.ring import PictureRing
+    from edge.clock import Clock
+    from edge.types import Alert, EvidenceRef
+
+log = logging.getLogger(__name__)
+
+_MOST_PENDING = 32
+_FEWEST = 3
+
+
+class Sheets:
+    """Makes a contact sheet some seconds after each opening. Expected ones are kept in memory only.
+
+    :param record: writes the sheet's hash into the incident log.
+    :param enqueue: stores the mail.
+    """
+
+    def __init__(
+        self,
+        *,
+        ring: PictureRing,
+        evidence: EvidenceStore,
+        record: Callable[[Alert, EvidenceRef], object],
+        enqueue: Callable[[Alert], object],
+        before_s: float,
+        after_s: float,
+        clock: Clock,
+    ) -> None:
+        self._ring = ring
+        self._evidence = evidence
+        self._record = record
+        self._enqueue = enqueue
+        self._before_s = before_s
+        self._after_s = after_s
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._pending: dict[str, Alert] = {}
+
+    def expect(self, alert: Alert) -> None:
+        """An alert is on disk; if it opens an incident of a camera, a sheet will follow."""
+        if alert.kind != "opened" or not alert.camera:
+            return
+        if not self._ring.between(alert.camera, alert.created_mono_s - self._before_s, alert.created_mono_s + 0.1):
+            return  # taken over from before a restart, or no picture at all
+        with self._lock:
+            self._pending[alert.incident_id] = alert
+            while len(self._pending) > _MOST_PENDING:
+                del self._pending[next(iter(self._pending))]
+
+    def make_due(self, *, everything: bool = False) -> None:
+        """Make what is due; ``everything``: the source has ended, nothing more will come."""
+        now_s = self._clock.monotonic_s()
+        with self._lock:
+            due = [
+                alert
+                for alert in self._pending.values()
+                if everything or now_s >= alert.created_mono_s + self._after_s + 1.0
+            ]
+            for alert in due:
+                del self._pending[alert.incident_id]
+        for alert in due:
+            self._make(alert)
+
+    def _make(self, opening: Alert) -> None:
+        at_s = opening.created_mono_s
+        kept = self._ring.between(opening.camera, at_s - self._before_s, at_s + self._after_s)
+        if len(kept) < _FEWEST:
+            return
+        image = contact_sheet(pick(kept, at_s), at_s)
+        if image is None:
+            return
+        try:
+            ref = self._evidence.save(image, incident_id=opening.incident_id, role="sheet", t_utc=opening.created_utc)
+            self._record(opening, ref)
+            self._enqueue(
+                replace(
+                    opening,
+                    alert_id=alert_id(opening.incident_id, "sheet", opening.severity),
+                    kind="sheet",
+                    created_utc=self._clock.utc_now(),
+                    created_mono_s=self._clock.monotonic_s(),
+                    clock_synced=self._clock.synchronised(),
+                    evidence=(ref,),
+                    log_seq=0,
+                    log_head="",
+                )
+            )
+        except KioskError as error:
+            log.warning(
+                f"incident {opening.incident_id}: no contact sheet: {error.message}",
+                extra={"kg": {"event": "sheet_failed", "incident_id": opening.incident_id, "error": error.message}},
+            )
