@@ -124,7 +124,7 @@ def _revisits(rules: RulesTable, areas: Sequence[Area], visits: Sequence[Visit])
                 last = entries[rules.revisit_entries - 1]
                 if last.entered_s - entries[0].entered_s <= rules.revisit_window_s:
                     what = f"enters for the {rules.revisit_entries}th time"
-                    yield _say("revisit", area.name, [person], last.entered_s, last.left_s, what)
+                    yield _say("loitering", area.name, [person], last.entered_s, last.left_s, what)
 
 
 def _close_behind(rules: RulesTable, areas: Sequence[Area], actors: Sequence[Actor]) -> Iterator[Expected]:
@@ -144,7 +144,7 @@ def _close_behind(rules: RulesTable, areas: Sequence[Area], actors: Sequence[Act
                     if end - start > rules.close_behind_s:
                         what = f"a second person within {rules.close_behind_m:g} m of a customer"
                         yield _say(
-                            "close_behind",
+                            "crowding",
                             area.name,
                             [user.person_id, other.person_id],
                             start + rules.close_behind_s,
@@ -158,8 +158,8 @@ def _doing(rules: RulesTable, areas: Sequence[Area], actors: Sequence[Actor]) ->
     for action, rule, limit in (
         ("lie", "person_down", rules.person_down_s),
         ("struggle", "assault", rules.struggle_s),
-        ("pry", "machine_attack", rules.prying_s),
-        ("snatch", "snatch", 0.0),
+        ("pry", "machine_tampering", rules.prying_s),
+        ("snatch", "assault", 0.0),
     ):
         curves = [(a.person_id, np.array([x == action for x in a.action])) for a in actors]
         holds = np.any([c for _, c in curves], axis=0) if curves else np.zeros(1, bool)
@@ -194,4 +194,4 @@ def _tamper(rules: RulesTable, faults: Sequence[FaultTable], seconds: float) -> 
         end = min(fault.to_s, seconds)
         if end - fault.from_s > rules.tamper_s:
             closes = None if fault.to_s >= seconds else fault.to_s
-            yield _say("tamper", "", [], fault.from_s + rules.tamper_s, closes, f"the camera is {fault.kind}")
+            yield _say("camera_tamper", "", [], fault.from_s + rules.tamper_s, closes, f"the camera is {fault.kind}")

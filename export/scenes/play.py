@@ -188,7 +188,7 @@ class Player:
                 "objects": {"seen_s": rules.object_s}, "revisit": {"entries": rules.revisit_entries, "window_s": rules.revisit_window_s},
                 "close_behind": {"distance_m": rules.close_behind_m, "dwell_s": rules.close_behind_s},
                 "person_down": {"down_s": rules.person_down_s}, "assault": {"dwell_s": rules.struggle_s},
-                "machine_attack": {"dwell_s": rules.prying_s}, "tamper": {"dwell_s": rules.tamper_s}, "closed_hours": {"closed": rules.closed},
+                "machine_tampering": {"dwell_s": rules.prying_s}, "camera_tamper": {"dwell_s": rules.tamper_s}, "closed_hours": {"closed": rules.closed},
             },
             "expected": [
                 {"rule": e.rule, "zone": e.zone, "person": e.person, "persons": e.persons, "opens_s": e.opens_s, "closes_s": e.closes_s, "what": e.what}

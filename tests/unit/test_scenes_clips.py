@@ -19,10 +19,10 @@ TRUTHS = sorted(CLIPS.glob("*.truth.json"))
 NAMES = [p.name.removesuffix(".truth.json") for p in TRUTHS]
 
 MUST_RAISE = {
-    "loiterer": "loitering", "returning": "revisit", "intruder": "restricted_area", "crowding": "crowding",
-    "close-behind": "close_behind", "closed-hours": "closed_hours", "handgun": "firearm", "knife": "knife",
-    "helmet": "helmet", "balaclava": "face_cover", "prying": "machine_attack", "person-down": "person_down",
-    "struggle": "assault", "snatch": "snatch", "camera-covered": "tamper", "camera-turned": "tamper", "camera-defocused": "tamper",
+    "loiterer": "loitering", "returning": "loitering", "intruder": "restricted_area", "crowding": "crowding",
+    "close-behind": "crowding", "closed-hours": "closed_hours", "handgun": "firearm", "knife": "knife",
+    "helmet": "helmet", "balaclava": "face_cover", "prying": "machine_tampering", "person-down": "person_down",
+    "struggle": "assault", "snatch": "assault", "camera-covered": "camera_tamper", "camera-turned": "camera_tamper", "camera-defocused": "camera_tamper",
 }  # fmt: skip
 MUST_NOT_RAISE = ("normal-use", "queue", "passers-by", "lamp-switched", "headlights")
 

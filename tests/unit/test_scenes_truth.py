@@ -81,20 +81,20 @@ def test_five_are_a_crowd_and_four_are_not(body: Body) -> None:
 def test_the_fourth_entry_is_a_revisit(body: Body) -> None:
     steps = [Step(3.0 * k, 5 if k % 2 else -3, 5) for k in range(9)]
     found = _raised([_actor(body, 1, *steps)])
-    assert [e.rule for e in found] == ["revisit"]
+    assert [e.rule for e in found] == ["loitering"]
 
 
 def test_a_second_person_close_to_a_customer(body: Body) -> None:
     customer = _actor(body, 1, Step(0, 5, 9, 90, "use_machine"), Step(20, 5, 9))
     near = _actor(body, 2, Step(0, 5, 2), Step(6, 5.2, 8.3), Step(12, 5.2, 8.3), Step(18, 5, 2))
     far = _actor(body, 2, Step(0, 5, 2), Step(6, 5, 7), Step(12, 5, 7), Step(18, 5, 2))
-    assert [e.rule for e in _raised([customer, near])] == ["close_behind"]
+    assert [e.rule for e in _raised([customer, near])] == ["crowding"]
     assert _raised([customer, far]) == []
 
 
 @pytest.mark.parametrize(
     ("action", "rule"),
-    [("lie", "person_down"), ("struggle", "assault"), ("pry", "machine_attack"), ("snatch", "snatch")],
+    [("lie", "person_down"), ("struggle", "assault"), ("pry", "machine_tampering"), ("snatch", "assault")],
 )
 def test_what_people_do_is_raised(body: Body, action: str, rule: str) -> None:
     doer = _actor(body, 1, Step(0, 5, 5), Step(4, 5, 5.01, 0, action), Step(14, 5, 5.02), Step(20, 5, 5))
@@ -109,7 +109,7 @@ def test_closed_hours_raise_everyone(body: Body) -> None:
 def test_a_fault_of_the_camera_is_raised_after_a_while_and_may_last() -> None:
     table = [FaultTable(kind="covered", from_s=4.0), FaultTable(kind="turned", from_s=10.0, to_s=11.0)]
     found = _raised([], faults=table, tamper_s=3.0)
-    assert [(e.rule, e.opens_s, e.closes_s) for e in found] == [("tamper", 7.0, None)]
+    assert [(e.rule, e.opens_s, e.closes_s) for e in found] == [("camera_tamper", 7.0, None)]
 
 
 def _frames_with(label: str, when: range, visibility: float = 0.9) -> list[truth.FrameTruth]:
