@@ -77,6 +77,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _train(args: argparse.Namespace) -> None:
+    args.out = args.out.resolve()  # ultralytics puts what is relative below folders of its own
     # Everything that can be refused is refused before torch is loaded.
     recipe = read_recipe(args.recipe)
     if not args.weights.is_file():

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 CLASSES = ("person", "knife", "phone")
@@ -35,6 +36,12 @@ def draw_dataset(root: Path, *, train: int = 18, val: int = 6) -> Path:
     description = root / "data.yaml"
     description.write_text(f"path: .\ntrain: images/train\nval: images/val\nnames:\n{names}")
     return description
+
+
+@pytest.fixture(scope="session")
+def draw() -> Callable[..., Path]:
+    """For tests that want a data set of another size."""
+    return draw_dataset
 
 
 @pytest.fixture
