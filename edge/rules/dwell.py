@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from edge.types import F64, I64, Bool, Scene, Zone, ZoneKind
 
+_MAX_WALK_S = 2.0  # between the last sighting outside a zone and the first one inside
 _MAX_CREDIT_S = 0.5  # of the time between two frames; a longer gap proves nothing about what happened in it
 
 
@@ -107,7 +108,7 @@ class Stays:
         before_s, before = last
         ways = to_edge_px(np.stack([before, feet_px(tracks)[index]]), zone, size)
         share = float(ways[0] / ways.sum()) if 0 < ways.sum() < np.inf else 0.5
-        return max(before_s + share * (now - before_s), now - 2 * _MAX_CREDIT_S)
+        return max(before_s + share * (now - before_s), now - _MAX_WALK_S)
 
 
 def among(values: I64, wanted: Collection[int]) -> Bool:
