@@ -98,13 +98,15 @@ class Incidents:
         t_mono_s: float,
         t_utc: datetime,
         blind: bool = False,
+        always: bool = False,
     ) -> list[IncidentChange]:
         """Take all that is true now for one camera; returns what changed, in order.
 
         ``blind``: there was no picture to look at, so that nothing else of this camera may be called over.
+        ``always``: neither :meth:`silence` nor a cooldown holds these back (somebody presses the panic button).
         """
         self._take_acknowledgements()
-        silenced = self._silenced
+        silenced = "" if always else self._silenced
         if silenced:
             for observation in observations:
                 self._suppress(_seen(observation), silenced, t_mono_s, t_utc)
@@ -115,6 +117,8 @@ class Incidents:
             if isinstance(observation, Withheld):
                 self._suppress(observation.observation, observation.reason, t_mono_s, t_utc)
                 continue
+            if always:
+                self._quiet.pop((observation.camera, observation.rule, observation.zone), None)
             change = self._observe(observation, t_mono_s, t_utc)
             if change:
                 changes.append(change)

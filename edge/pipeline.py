@@ -127,6 +127,7 @@ class Loop:
     :param lost_after_s: camera name -> seconds without a frame that are an incident of their own.
     :param hand_over: gets every incident change with the frame and tracks it came from (the frame's picture is only
         valid during the call; ``None`` where there is none). Must not block.
+    :param also: asked at every turn for incident changes that come from no camera: switches, buttons.
     :param look_on: gets every judged frame, to keep a small copy of it. Must not block.
     """
 
@@ -140,6 +141,7 @@ class Loop:
         clock: Clock,
         lost_after_s: Mapping[str, float],
         look_on: Callable[[Frame], None] | None = None,
+        also: Callable[[], Sequence[IncidentChange]] | None = None,
     ) -> None:
         self._cameras = {c.name: c for c in cameras}
         self._pipeline = pipeline
@@ -148,6 +150,7 @@ class Loop:
         self._clock = clock
         self._lost_after_s = dict(lost_after_s)
         self._look_on = look_on
+        self._also = also
         self._ended: set[str] = set()
         self._fresh_s = {c.name: clock.monotonic_s() for c in cameras}
 
@@ -164,6 +167,7 @@ class Loop:
                 if name in self._ended or stop.is_set():
                     continue
                 self._turn(name, camera, patience_s)
+                self._turn_also()
             self._pipeline.vitals.turn_mono_s = self._clock.monotonic_s()
         if not stop.is_set():
             changes = self._pipeline.incidents.finish(
@@ -191,6 +195,13 @@ class Loop:
         self._show()
         for change in changes:
             self._hand_over(change, judged)
+
+    def _turn_also(self) -> None:
+        changes = self._also() if self._also is not None else ()
+        if changes:
+            self._show()
+        for change in changes:
+            self._hand_over(change, None)
 
     def _blind(self, name: str) -> list[IncidentChange]:
         now, utc = self._clock.monotonic_s(), self._clock.utc_now()

@@ -44,6 +44,7 @@ class OutputSpec:
     ``pin``: BCM number. ``on_s``/``off_s``: rhythm of blink and beep, seconds. ``max_on_s``: longest sounding per
     incident, seconds, 0: as long as it is open. An incident drives the output when its severity is in ``severities``,
     and ``rules`` is empty or names its rule. Critical incidents are silent by default: a robbery often is, by policy.
+    ``silent_rules``: rules that never drive it, whatever the severity. ``sounds``: an acknowledgement silences it.
     ``role`` "status": not an alarm at all, but the light that :meth:`GpioIndicator.set_status` drives.
     """
 
@@ -56,6 +57,8 @@ class OutputSpec:
     severities: frozenset[Severity] = frozenset({Severity.HIGH})
     rules: frozenset[str] = frozenset()
     role: Literal["alarm", "status"] = "alarm"
+    sounds: bool = True
+    silent_rules: frozenset[str] = frozenset()
 
     def driven_by(self, incident: Incident) -> bool:
         """Whether this incident is one for this output."""
@@ -63,6 +66,7 @@ class OutputSpec:
             self.role == "alarm"
             and incident.severity in self.severities
             and (not self.rules or incident.rule in self.rules)
+            and incident.rule not in self.silent_rules
         )
 
 
@@ -78,6 +82,9 @@ class NoIndicator:
 
     def set_status(self, status: Status) -> None:
         """Nothing to drive."""
+
+    def acknowledge(self) -> None:
+        """Nothing to silence."""
 
     def close(self) -> None:
         """Nothing to switch off."""
@@ -113,6 +120,7 @@ class GpioIndicator:
         self._since_s: dict[str, float] = {}  # phase of the rhythm
         self._started_s: dict[tuple[str, str], float] = {}  # (output, incident) -> when it began to drive it
         self._seen: set[str] = set()
+        self._acknowledged: set[str] = set()
         self._status: Status = "booting"
         self._closed = False
         self._fault: IndicatorError | None = None
@@ -149,6 +157,7 @@ class GpioIndicator:
                     driving[key] = self._started_s.get(key, first)
             self._started_s = driving
             self._seen = {incident.incident_id for incident in open_incidents}
+            self._acknowledged &= self._seen
             self._beat(now_s)
         self._wake.set()
 
@@ -156,6 +165,16 @@ class GpioIndicator:
         """Each output and whether it is active; an output that blinks is active all the time."""
         with self._lock:
             return dict(self._active)
+
+    def acknowledge(self) -> None:
+        """Somebody is there: what sounds for the incidents open now is silent; lamps stay, a new incident sounds."""
+        with self._lock:
+            self._acknowledged = set(self._seen)
+        self._wake.set()
+        log.warning(
+            f"the alarm was acknowledged: {len(self._acknowledged)} open incidents",
+            extra={"kg": {"event": "acknowledged", "incidents": sorted(self._acknowledged)}},
+        )
 
     def set_status(self, status: Status) -> None:
         """Choose the pattern of the outputs whose role is "status". :raises IndicatorError: as :meth:`show`."""
@@ -215,8 +234,8 @@ class GpioIndicator:
             else:
                 active = any(
                     spec.max_on_s <= 0 or now_s - start < spec.max_on_s
-                    for (output, _), start in self._started_s.items()
-                    if output == name
+                    for (output, incident), start in self._started_s.items()
+                    if output == name and not (spec.sounds and incident in self._acknowledged)
                 )
                 on_s, off_s = (1.0, 0.0) if spec.pattern == "steady" else (spec.on_s, spec.off_s)
             if active:

@@ -30,6 +30,8 @@ RULE_WORDS: dict[str, tuple[str, str]] = {
     "face_cover": ("Covered face", "Somebody inside wears what hides the face."),
     "helmet": ("Helmet kept on", "Somebody inside keeps a helmet on."),
     "maintenance": ("Maintenance mode", "The rules are silent for a while: nothing that happens here is told."),
+    "panic": ("Panic button", "Somebody at the site pressed the panic button."),
+    "enclosure_tamper": ("Kiosk opened", "The enclosure of this kiosk's computer is open."),
     "heartbeat": ("Heartbeat", "This kiosk says that it is there. When this mail stays away, look after the kiosk."),
     "digest": (
         "Many incidents",
@@ -186,7 +188,8 @@ def evidence_sentence(alert: Alert) -> str:
     what, unit = one_line(alert.what), one_line(alert.unit)
     value, limit = _number(alert.value, unit), _number(alert.threshold, unit)
     seen = f"{what} {value} {unit}" if unit == "s" else f"{value} {unit} {what}"
-    return f"{seen.strip()}; the limit is {limit} {unit}".strip()
+    # Where anything at all counts there is no limit to speak of.
+    return f"{seen.strip()}; the limit is {limit} {unit}".strip() if alert.threshold else seen.strip()
 
 
 def local_time(at: datetime, zone: tzinfo) -> str:

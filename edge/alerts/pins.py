@@ -12,9 +12,10 @@ from typing import Any, Literal
 from gpiozero.exc import GPIOZeroError
 from gpiozero.pins.mock import MockFactory, MockPin
 
+from edge.alerts.jetson import open_jetson_factory
 from edge.errors import IndicatorError
 
-Driver = Literal["mock", "gpiozero"]
+Driver = Literal["mock", "gpiozero", "jetson"]
 
 # The 40-pin header by the name its chip gives itself: a Pi 5's moved from gpiochip4 to gpiochip0 between kernels.
 HEADER_LABELS = ("pinctrl-rp1", "pinctrl-bcm2711", "pinctrl-bcm2835", "raspberrypi,pinctrl-bcm2711")
@@ -27,13 +28,15 @@ def open_pin_factory(driver: Driver, *, dev: Path = Path("/dev")) -> Any:
     gpiozero's own search (lgpio, RPi.GPIO, pigpio, native, one after the other) is not used: what drives a siren must
     not depend on what happens to be importable.
 
-    :param driver: "mock": simulated pins; "gpiozero": the machine's own, through lgpio.
+    :param driver: "mock": simulated pins; "gpiozero": the machine's own, through lgpio; "jetson": experimental.
     :param dev: where the gpiochip devices are.
     :raises IndicatorError: the driver or the chip is missing, or may not be used.
     """
     if driver == "mock":
         # Named in full, so that no environment variable changes it.
         return MockFactory(revision="c03114", pin_class=MockPin)
+    if driver == "jetson":
+        return open_jetson_factory()
     try:
         from gpiozero.pins.lgpio import LGPIOFactory  # noqa: PLC0415 - only where pins are real
     except ImportError as error:

@@ -8,17 +8,15 @@ import secrets
 import signal
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from edge import __version__, logs
 from edge.alerts.database import open_database
 from edge.alerts.device_key import open_device_key
-from edge.alerts.gpio import GpioIndicator, NoIndicator, OutputSpec
 from edge.alerts.incident_log import IncidentLog
 from edge.alerts.incident_store import IncidentStore
 from edge.alerts.ledger import StoredLedger
 from edge.alerts.maintenance_store import MaintenanceStore
-from edge.alerts.pins import open_pin_factory
 from edge.alerts.suppression_store import SuppressionStore
 from edge.alerts.writer import Job, WriterWorker
 from edge.app.board import Board, Limits
@@ -31,6 +29,7 @@ from edge.app.build_alerts import (
     build_ring,
     build_sheets,
 )
+from edge.app.build_local import build_indicator, build_inputs, build_pins
 from edge.app.hand_over import AlertMaker, Annotator, acknowledge, enqueue, hand_over, log_record, troubles
 from edge.app.mail_channel import build_channel, read_secret
 from edge.app.maintenance import MaintenanceKeeper
@@ -43,7 +42,7 @@ from edge.errors import EX_OK, SourceNotFound, StateError
 from edge.health.interface import Status
 from edge.health.server import HealthServer
 from edge.pipeline import Loop, Pipeline
-from edge.types import ChangeKind, IncidentChange, Severity, Tracks
+from edge.types import ChangeKind, IncidentChange, Tracks
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,6 +50,7 @@ if TYPE_CHECKING:
     from edge.alerts.database import Database
     from edge.alerts.email import EmailChannel
     from edge.alerts.evidence import EvidenceStore
+    from edge.alerts.gpio import GpioIndicator, NoIndicator
     from edge.alerts.interface import Indicator
     from edge.alerts.outbox import Outbox
     from edge.alerts.worker import DeliveryWorker
@@ -104,7 +104,8 @@ class Appliance:
         evidence = build_evidence(config, state_dir, incident_log, clock=clock)
         channel, delivery = self._mail(database, outbox, evidence)
         detector = build_detector(config, self._config_path)
-        indicator = self._indicator()
+        pins = build_pins(config)
+        indicator = build_indicator(config, pins, clock=clock)
         stack.callback(indicator.close)
 
         resting = resting_rules(config, detector.classes)
@@ -140,8 +141,9 @@ class Appliance:
             on_unstored=lambda _: delivery.wake() if delivery else None,
             chore=lambda: [chore() for chore in chores],
         )
+        periods = MaintenanceStore(database, clock=clock, boot_id=self._boot_id)
         maintenance = MaintenanceKeeper(
-            store=MaintenanceStore(database, clock=clock, boot_id=self._boot_id),
+            store=periods,
             silence=pipeline.incidents.silence,
             enqueue=lambda alert: enqueue(alert, outbox, delivery),
             clock=clock,
@@ -150,6 +152,15 @@ class Appliance:
         )
         if delivery:
             delivery.also_deliver(writer)  # what the disk refuses goes out from memory
+        observe = self._watch_inputs(
+            stack,
+            chores,
+            pins=pins,
+            indicator=indicator,
+            pipeline=pipeline,
+            periods=periods,
+            incident_log=incident_log,
+        )
         cameras = [self._camera(table, source) for table, source in sources]
         for camera in cameras:
             stack.callback(camera.close)
@@ -217,6 +228,7 @@ class Appliance:
             clock=clock,
             lost_after_s={table.name: table.lost_after_s for table in config.cameras},
             look_on=ring.look if ring else None,
+            also=observe,
         ).run(self._stop)
         self._finish(pipeline, indicator, writer, outbox if delivery else None, sheets)
 
@@ -286,6 +298,35 @@ class Appliance:
             clock=self._clock,
         )
 
+    def _watch_inputs(
+        self,
+        stack: contextlib.ExitStack,
+        chores: list[Callable[[], object]],
+        *,
+        pins: Any,
+        indicator: GpioIndicator | NoIndicator,
+        pipeline: Pipeline,
+        periods: MaintenanceStore,
+        incident_log: IncidentLog,
+    ) -> Callable[[], list[IncidentChange]] | None:
+        """Begin to watch switches and buttons; returns what the loop is to ask at every turn."""
+        built = build_inputs(
+            self._config,
+            pins,
+            incidents=pipeline.incidents,
+            indicator=indicator,
+            maintenance=periods,
+            incident_log=incident_log,
+            clock=self._clock,
+        )
+        if built is None:
+            return None
+        inputs, actions = built
+        inputs.start()
+        stack.callback(inputs.close)
+        chores.append(actions.chore)
+        return actions.observe
+
     def _mail(
         self, database: Database, outbox: Outbox, evidence: EvidenceStore
     ) -> tuple[EmailChannel | None, DeliveryWorker | None]:
@@ -318,26 +359,6 @@ class Appliance:
                 hint=f"make it for the service's user, or name another in {self._config_path}: [state] dir",
             ) from None
         return path
-
-    def _indicator(self) -> NoIndicator | GpioIndicator:
-        outputs = self._config.outputs
-        if outputs.driver == "none":
-            return NoIndicator()
-        specs = {
-            name: OutputSpec(
-                pin=line.pin,
-                active_high=line.active_high,
-                pattern=line.pattern,
-                on_s=line.on_s,
-                off_s=line.off_s,
-                max_on_s=line.max_on_s,
-                role=line.role,
-                severities=frozenset(Severity.of(s) for s in line.severities),
-                rules=frozenset(line.rules),
-            )
-            for name, line in outputs.lines.items()
-        }
-        return GpioIndicator(specs, pin_factory=open_pin_factory(outputs.driver), clock=self._clock)
 
     def _serve_health(self, board: Board, stack: contextlib.ExitStack) -> str:
         health = self._config.health

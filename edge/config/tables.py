@@ -118,13 +118,20 @@ class OutputLine(Table):
     role: Literal["alarm", "status"] = "alarm"
     severities: list[SeverityName] = ["low", "high"]
     rules: list[Name] = []
+    sounds: bool = True
 
 
 class Outputs(Table):
     """The local alarm."""
 
-    driver: Literal["none", "mock", "gpiozero"] = "none"
+    driver: Literal["none", "mock", "gpiozero", "jetson"] = "none"
+    by_rule: dict[Name, Literal["audible", "lamp", "silent"]] = {}
     lines: dict[Name, OutputLine] = {}
+
+    def silent_rules(self, *, sounds: bool) -> frozenset[str]:
+        """Rules that never drive such a line."""
+        never = {"lamp", "silent"} if sounds else {"silent"}
+        return frozenset(rule for rule, how in self.by_rule.items() if how in never)
 
     @model_validator(mode="after")
     def _distinct(self) -> Outputs:
@@ -133,6 +140,23 @@ class Outputs(Table):
         if twice:
             raise ValueError(f"each pin once; used twice: {', '.join(map(str, twice))}")
         return self
+
+
+class InputLine(Table):
+    """One input pin and what it means."""
+
+    pin: Annotated[int, Field(ge=0, le=1000)]
+    role: Literal["tamper", "panic", "maintenance", "acknowledge"]
+    pull: Literal["up", "down", "none"] = "up"
+    active_high: bool = False
+    debounce_s: Annotated[float, Field(ge=0, le=10)] = 0.05
+
+
+class Inputs(Table):
+    """Switches and buttons."""
+
+    maintenance_min: Annotated[float, Field(ge=1, le=1440)] = 240.0
+    lines: dict[Name, InputLine] = {}
 
 
 class Email(Table):
@@ -252,12 +276,26 @@ class Config(Table):
     opening_hours: OpeningHoursTable = OpeningHoursTable()
     incidents: IncidentsTable = IncidentsTable()
     outputs: Outputs = Outputs()
+    inputs: Inputs = Inputs()
     email: Email = Email()
     outbox: OutboxTable = OutboxTable()
     evidence: EvidenceTable = EvidenceTable()
     health: Health = Health()
     state: State = State()
     log: Log = Log()
+
+    @model_validator(mode="after")
+    def _inputs_fit(self) -> Config:
+        if self.inputs.lines and self.outputs.driver == "none":
+            raise ValueError('inputs: lines need outputs.driver other than "none"')
+        both = {line.pin for line in self.outputs.lines.values()} & {line.pin for line in self.inputs.lines.values()}
+        pins = [line.pin for line in self.inputs.lines.values()]
+        both |= {p for p in pins if pins.count(p) > 1}
+        if both:
+            raise ValueError(
+                f"each pin once, inputs and outputs together; used twice: {', '.join(map(str, sorted(both)))}"
+            )
+        return self
 
 
 class ZonesFile(Table):

@@ -10,7 +10,7 @@ import pytest
 from edge.config import Config, load
 from edge.config.load import _table_in
 from edge.config.rule_tables import ObjectTable
-from edge.config.tables import OutputLine, ZoneTable
+from edge.config.tables import InputLine, OutputLine, ZoneTable
 from edge.errors import EX_CONFIG, ConfigError
 
 if TYPE_CHECKING:
@@ -52,6 +52,9 @@ def test_the_commented_tables_of_the_reference_file_are_valid_and_state_the_defa
     assert line == OutputLine(pin=line.pin)
     assert set(data["outputs"]["lines"]["siren"]) == set(OutputLine.model_fields)
     assert set(zone) == set(ZoneTable.model_fields)
+    button = InputLine.model_validate(data["inputs"]["lines"]["panic"])
+    assert button == InputLine(pin=button.pin, role=button.role)
+    assert set(data["inputs"]["lines"]["panic"]) == set(InputLine.model_fields)
     bat = data["rules"]["objects"]["bat"]
     assert ObjectTable.model_validate(bat) == ObjectTable(classes=bat["classes"])
     assert set(bat) == set(ObjectTable.model_fields)
