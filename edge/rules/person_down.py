@@ -21,6 +21,8 @@ _UPRIGHT = 1.5  # height over width of somebody who stands, walks or waits; seat
 _REMEMBER_S = 20.0  # the upright shape of the last so many seconds: people walk, and grow or shrink in the picture
 _LYING = 0.75  # height over width of somebody never seen upright who can only be lying
 _FORGET_S = 10.0
+_HIDDEN_S = 3.0  # who was out of sight for longer may have got up meanwhile
+_EDGE_PX = 3.0
 
 
 @dataclass(slots=True)
@@ -68,7 +70,9 @@ class PersonDown:
             for track, box in zip(tracks.track_id[people].tolist(), tracks.xyxy[people].tolist(), strict=True)
             if self._is_down(track, box, scene)
         }
-        hidden = tracks.track_id[among(tracks.class_id, self._person_classes) & (tracks.unseen_s > 0)]
+        hidden = tracks.track_id[
+            among(tracks.class_id, self._person_classes) & (tracks.unseen_s > 0) & (tracks.unseen_s <= _HIDDEN_S)
+        ]
         since = self._clock.update(down, now, hidden=hidden.tolist())
         for track in [t for t, shape in self._shapes.items() if now - shape.last_s > _FORGET_S]:
             del self._shapes[track]
@@ -101,7 +105,9 @@ class PersonDown:
         shape.last_s = now
         width, height = max(box[2] - box[0], 1.0), max(box[3] - box[1], 1.0)
         frame_width, frame_height = scene.frame.size
-        cut = box[0] <= 1 or box[2] >= frame_width - 1 or box[3] >= frame_height - 1  # part of the body is not seen
+        if box[1] <= _EDGE_PX:  # the head is out of the picture: what is left of a standing person may look wide
+            return False
+        cut = box[0] <= _EDGE_PX or box[2] >= frame_width - _EDGE_PX or box[3] >= frame_height - _EDGE_PX
         if height / width >= _UPRIGHT and not cut:
             shape.upright.append((now, height, box[1]))
         # Only while upright does the memory fade: who lies for minutes stays as tall as before.

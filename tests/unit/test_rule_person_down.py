@@ -48,6 +48,7 @@ def test_towards_the_camera_a_body_is_no_wider_than_high_but_lower_than_it_was()
         Thing(1, x=300, feet=300, height=150, width=150),  # spreads the arms
         Thing(1, x=300, feet=180, height=60, width=26),  # walked to the back of the room
         Thing(1, x=30, feet=300, height=80, width=80, unseen_s=1.0),  # not seen at all
+        Thing(1, x=300, feet=70, height=70, width=110),  # only the legs are in the picture
     ],
 )
 def test_what_is_no_fall(after: Thing) -> None:
@@ -67,6 +68,11 @@ def test_a_short_miss_of_the_detector_does_not_start_anew() -> None:
 def test_who_was_never_seen_upright_is_down_when_clearly_wider_than_high() -> None:
     assert told(rule(), (LYING, 8)) != []
     assert told(rule(), (Thing(1, height=100, width=100), 8)) == []
+
+
+def test_who_was_out_of_sight_for_long_may_have_got_up() -> None:
+    away = [Thing(1, x=300, feet=300, height=55, width=150, unseen_s=0.2 * k) for k in range(1, 51)]
+    assert told(rule(), (LYING, 2), *((thing, 0.2) for thing in away), (LYING, 2)) == []
 
 
 def test_a_body_cut_off_by_the_edge_of_the_picture_says_nothing() -> None:
