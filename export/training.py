@@ -32,6 +32,10 @@ class KioskTrainer(DetectionTrainer):  # type: ignore[misc] # ultralytics has no
         self._augment = KioskAugment(recipe)
         super().__init__(*args, **kwargs)
 
+    def read_results_csv(self) -> dict[str, Any]:
+        """Nothing: the curve is in results.csv, and copying it into every checkpoint takes a further library."""
+        return {}
+
     def build_dataset(self, img_path: str, mode: str = "train", batch: int | None = None) -> Any:
         dataset = super().build_dataset(img_path, mode, batch)
         if mode == "train":
