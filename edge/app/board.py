@@ -231,7 +231,7 @@ class Board:
                 "recent": [_incident(i) for i in self._recent],
                 "opened": {f"{rule}/{severity}": n for (rule, severity), n in list(incidents.opened_total.items())},
                 "suppressed": dict(incidents.suppressed_total),
-                "lately suppressed": [_suppression(s) for s in incidents.suppressions[-_RECENT:]],
+                "lately suppressed": {str(s.number): _suppression(s) for s in incidents.suppressions[-_RECENT:]},
             },
             "outbox": {
                 "waiting": stats.waiting,
@@ -261,17 +261,10 @@ class Board:
             self.refresh()
 
 
-def _suppression(one: Suppression) -> dict[str, Any]:
-    return {
-        "camera": one.camera,
-        "rule": one.rule,
-        "zone": one.zone,
-        "severity": one.severity.label,
-        "reason": one.reason,
-        "since": one.since_utc.isoformat(timespec="milliseconds"),
-        "last": one.t_utc.isoformat(timespec="milliseconds"),
-        "count": one.count,
-    }
+def _suppression(one: Suppression) -> str:
+    where = f" in {one.zone}" if one.zone else ""
+    times = "once" if one.count == 1 else f"{one.count} times until {one.t_utc:%H:%M:%S}"
+    return f"{one.since_utc:%Y-%m-%d %H:%M:%S} {one.rule}{where} ({one.severity.label}): {one.reason}, {times}"
 
 
 def _incident(incident: Incident) -> dict[str, Any]:
