@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import socket
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from e2e.appliance_process import CLIP, free_port
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from e2e.appliance_process import Config
 
 EX_USAGE, EX_DATAERR, EX_NOINPUT, EX_UNAVAILABLE, EX_CANTCREAT, EX_CONFIG = 64, 65, 66, 69, 73, 78
@@ -110,11 +109,13 @@ def test_a_state_directory_that_holds_a_file_instead(run: Any, config: Config, t
 
 
 def test_a_read_only_state_directory(run: Any, config: Config, tmp_path: Path) -> None:
+    state = tmp_path / "state"
     if os.geteuid() == 0:
-        config.tables["state"]["dir"] = "/proc/self"  # root writes everywhere but here
+        state = Path("/proc/self")  # root writes everywhere but here
     else:
-        (tmp_path / "state").mkdir(mode=0o555)
-    _refused(run("run", "--config", config.write()), EX_CANTCREAT, "state")
+        state.mkdir(mode=0o555)
+    config.tables["state"]["dir"] = str(state)
+    _refused(run("run", "--config", config.write()), EX_CANTCREAT, str(state))
 
 
 def test_a_class_that_the_model_does_not_know(run: Any, config: Config) -> None:
