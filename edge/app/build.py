@@ -13,6 +13,7 @@ from edge.errors import ConfigError
 from edge.incidents import Incidents
 from edge.models.shipped import shipped_bundle
 from edge.pipeline import CAMERA_LOST, Line
+from edge.rules.camera_tamper import CameraTamper
 from edge.rules.closed_hours import ClosedHours
 from edge.rules.crowding import Crowding
 from edge.rules.head_cover import HeadCover
@@ -133,7 +134,18 @@ def _people_rules(config: Config, person: frozenset[int]) -> list[Rule]:
     """The rules about where people are, and for how long."""
     loitering, restricted, closed = config.rules.loitering, config.rules.restricted_area, config.rules.closed_hours
     crowding, down = config.rules.crowding, config.rules.person_down
+    tamper = config.rules.camera_tamper
     rules: list[Rule] = []
+    if tamper.enabled:
+        rules.append(
+            CameraTamper(
+                person_classes=person,
+                dwell_s=tamper.dwell_s,
+                light_s=tamper.light_s,
+                frozen_s=tamper.frozen_s,
+                severity=tamper.level,
+            )
+        )
     if loitering.enabled:
         rules.append(
             Loitering(

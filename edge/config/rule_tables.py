@@ -124,6 +124,15 @@ class HelmetTable(SeenTable):
     window_s: PositiveSeconds = 10.0
 
 
+class CameraTamperTable(_Rule):
+    """The camera sends pictures, but not of what it is to watch."""
+
+    severity: SeverityName = "high"
+    dwell_s: PositiveSeconds = 5.0
+    light_s: PositiveSeconds = 30.0
+    frozen_s: PositiveSeconds = 30.0
+
+
 class ObjectTable(SeenTable):
     """Another object that has no business in a lobby."""
 
@@ -146,12 +155,13 @@ class Rules(Table):
     tool: ToolTable = ToolTable()
     face_cover: FaceCoverTable = FaceCoverTable()
     helmet: HelmetTable = HelmetTable()
+    camera_tamper: CameraTamperTable = CameraTamperTable()
     objects: dict[Name, ObjectTable] = {}
 
     @field_validator("objects")
     @classmethod
     def _own_names(cls, value: dict[str, ObjectTable]) -> dict[str, ObjectTable]:
-        taken = {*cls.model_fields, "camera_lost", "camera_tamper"} & set(value)
+        taken = {*cls.model_fields, "camera_lost"} & set(value)
         if taken:
             raise ValueError(f"{', '.join(sorted(taken))}: the name of a built-in rule; choose another")
         return value

@@ -1,0 +1,203 @@
+"""What is done to a camera is told, what happens in front of it is not: made pictures with a sensor's noise."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+import pytest
+from fakes.scenes import PERSON, SIZE, Thing, scene
+
+from edge.rules.camera_tamper import CameraTamper
+from edge.rules.view import free_of, look_at
+from edge.types import Severity
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from edge.types import U8
+
+    Change = Callable[[U8, float], U8]
+
+FPS = 5.0
+AT_S = 6.0
+
+
+def room(seed: int = 1) -> U8:
+    """A room full of furniture, made of random boxes, with some texture."""
+    rng = np.random.default_rng(seed)
+    picture = np.full((SIZE[1], SIZE[0], 3), 110, np.uint8)
+    for _ in range(60):
+        x, y = rng.integers(0, SIZE[0] - 60), rng.integers(0, SIZE[1] - 40)
+        w, h = rng.integers(30, 160), rng.integers(20, 120)
+        colour = tuple(int(c) for c in rng.integers(30, 220, 3))
+        cv2.rectangle(picture, (int(x), int(y)), (int(x + w), int(y + h)), colour, -1)
+    grain = rng.normal(0, 6, picture.shape)
+    return np.clip(picture + grain, 0, 255).astype(np.uint8)
+
+
+ROOM = room()
+
+
+# Made once: noise costs more than all that is tested here.
+NOISE = np.random.default_rng(5).normal(0, 1, (5, *ROOM.shape)).astype(np.int8) * 2
+
+
+def noisy(picture: U8, k: int) -> U8:
+    return np.clip(picture.astype(np.int16) + NOISE[k % 5], 0, 255).astype(np.uint8)
+
+
+def rule() -> CameraTamper:
+    return CameraTamper(person_classes={PERSON}, dwell_s=3.0, light_s=10.0, frozen_s=8.0, severity=Severity.HIGH)
+
+
+def told(
+    change: Change, *things: Thing, seconds: float = 18.0, noise: bool = True, watch: CameraTamper | None = None
+) -> list[tuple[str, float]]:
+    """What is said when the picture changes at ``AT_S``: each new sentence with the seconds since then."""
+    watch, said = watch or rule(), []
+    for k in range(round(seconds * FPS)):
+        t_s = k / FPS
+        picture = ROOM if t_s < AT_S else change(ROOM, t_s - AT_S)
+        picture = noisy(picture, k) if noise or t_s < AT_S else picture
+        moment = scene(t_s, *things)
+        moment = replace(moment, frame=replace(moment.frame, image=picture))
+        for seen in watch.update(moment):
+            assert seen.value >= seen.threshold
+            if seen.what not in [w for w, _ in said]:
+                said.append((seen.what, t_s - AT_S))
+    return said
+
+
+def scaled(by: float) -> Change:
+    return lambda p, _: np.clip(p * by, 0, 255).astype(np.uint8)
+
+
+def covered(_: U8, __: float) -> U8:
+    return np.full_like(ROOM, 34)
+
+
+def defocused(picture: U8, _: float) -> U8:
+    return cv2.GaussianBlur(picture, (0, 0), 7).astype(np.uint8)
+
+
+def turned(_: U8, __: float) -> U8:
+    return room(seed=2)
+
+
+def sprayed(picture: U8, _: float) -> U8:
+    out = picture.copy()
+    for x, y in ((80, 60), (210, 150), (120, 250), (330, 60), (420, 200), (300, 290)):
+        cv2.circle(out, (x, y), 92, (34, 30, 40), -1)
+    return out
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [(covered, "covered"), (defocused, "out of focus"), (turned, "turned away")],
+)
+def test_what_is_done_to_the_camera_is_told_by_name_in_time(change: Change, word: str) -> None:
+    said = told(change)
+    assert said[0][0] == f"the camera has been {word} for"
+    assert 3.0 <= said[0][1] <= 4.2
+    assert len(said) == 1
+
+
+def black(picture: U8, _: float) -> U8:
+    return np.full_like(picture, 2)
+
+
+def white(picture: U8, _: float) -> U8:
+    return np.full_like(picture, 246)
+
+
+@pytest.mark.parametrize(
+    ("change", "word"), [(black, "in the dark or covered"), (white, "blinded"), (sprayed, "sprayed over")]
+)
+def test_what_light_and_people_also_do_takes_longer(change: Change, word: str) -> None:
+    said = told(change)
+    assert [w for w, _ in said] == [f"the camera has been {word} for"]
+    assert 10.0 <= said[0][1] <= 11.2
+
+
+def test_headlights_and_a_moment_of_darkness_are_nothing() -> None:
+    assert told(lambda p, t_s: np.full_like(p, 246) if t_s < 8 else p) == []
+    assert told(lambda p, t_s: np.full_like(p, 2) if t_s < 8 else p) == []
+
+
+def test_a_picture_that_does_not_live_is_frozen() -> None:
+    still = noisy(ROOM, 3)
+    said = told(lambda _, __: still, noise=False)
+    assert [w for w, _ in said] == ["the camera has been frozen for"]
+    assert 8.0 <= said[0][1] <= 9.7
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        scaled(0.35),
+        scaled(1.7),
+        lambda p, t_s: np.clip(p * max(0.3, 1 - 0.03 * t_s), 0, 255).astype(np.uint8),
+        lambda p, t_s: np.clip(p * (0.4 if int(t_s / 4) % 2 else 1.0), 0, 255).astype(np.uint8),
+        lambda p, _: np.repeat(p.max(2, keepdims=True), 3, axis=2),
+    ],
+    ids=["lamp off", "lamp on", "dusk", "lamp on and off", "infrared"],
+)
+def test_light_may_change_as_it_likes(change: Change) -> None:
+    assert told(change) == []
+
+
+def swaying_back(picture: U8, t_s: float) -> U8:
+    out = picture.copy()
+    cv2.ellipse(out, (round(330 + 40 * np.sin(t_s)), SIZE[1]), (230, 330), 0, 0, 360, (60, 52, 46), -1)
+    return out
+
+
+def test_a_person_close_to_the_camera_is_no_fault_of_it() -> None:
+    assert told(swaying_back) == []
+
+
+def test_people_are_left_out() -> None:
+    """The same paint on the camera, but the detector says that it is a crowd."""
+    crowd = [Thing(k, x=100 + 150 * k, feet=355, height=355, width=220) for k in range(3)]
+    assert told(sprayed, *crowd) == []
+
+
+def test_it_stays_true_until_somebody_says_that_it_is_right() -> None:
+    watch = rule()
+    assert told(turned, seconds=30, watch=watch)
+    moment = scene(130.0)
+    moment = replace(moment, frame=replace(moment.frame, image=noisy(room(2), 1)))
+    for t_s in (30.0, 30.6, 31.2):
+        still_said = watch.update(replace(moment, frame=replace(moment.frame, t_mono_s=t_s)))
+    assert still_said
+    watch.relearn()
+    assert watch.update(replace(moment, frame=replace(moment.frame, t_mono_s=200.0))) == []
+
+
+def test_a_moment_is_not_enough() -> None:
+    assert told(lambda p, t_s: covered(p, t_s) if t_s < 2.4 else p) == []
+
+
+def test_the_old_view_ends_it() -> None:
+    watch = rule()
+    assert told(lambda p, t_s: covered(p, t_s) if t_s < 10 else p, watch=watch)
+    moment = scene(60.0)
+    assert watch.update(replace(moment, frame=replace(moment.frame, image=ROOM.copy()))) == []
+
+
+def test_blocks_under_a_box_are_not_free() -> None:
+    free = free_of(np.array([[0, 0, 40, 40], [600, 320, 700, 400]], np.float32), SIZE)
+    assert not free[0, 0]
+    assert not free[8, 15]
+    assert free.sum() == 9 * 16 - 2
+
+
+def test_a_look_is_small_whatever_the_picture() -> None:
+    for shape in ((1080, 1920, 3), (284, 290, 3), (864, 432, 3), (48, 64, 3)):
+        look = look_at(np.zeros(shape, np.uint8))
+        assert look.fine.size < 240 * 500
+        assert look.grey
+        assert np.isfinite(look.edges).all()
