@@ -159,7 +159,7 @@ def _rows(alert: Alert, site: Site, moment: Moment, opened: datetime) -> list[tu
         ("Software", one_line(alert.software)),
         ("Incident", one_line(alert.incident_id)),
         *((one_line(label), one_line(text)) for label, text in alert.extra),
-        ("Incident log", f"record {alert.log_seq}, head {one_line(alert.log_head)}" if alert.log_head else ""),
+        ("Incident log", f"{alert.log_seq}:{one_line(alert.log_head)}" if alert.log_head else ""),
     ]
     return rows
 

@@ -69,8 +69,8 @@ class RunLock:
             file = self._path.open("a+", encoding="utf-8")
         except OSError as error:
             raise StateError(
-                f"{self._path} cannot be written: {error.strerror}",
-                hint="Run this as root, or as the service's user.",
+                f"the state directory {self._path.parent} cannot be written: {self._path.name}: {error.strerror}",
+                hint="It must belong to the service's user, on a disk with free space that is not read-only.",
             ) from error
         try:
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -256,4 +256,4 @@ def test_the_closing_mail_says_how_long_what_peak_and_why() -> None:
     peak = next(line for line in closed.splitlines() if line.startswith("Peak:"))
     assert "41.2 s; the limit is 30 s" in peak
     assert "condition ended" in closed
-    assert f"record 12, head {'ab' * 32}" in closed
+    assert f"12:{'ab' * 32}" in closed
