@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from fnmatch import fnmatch
 from typing import TYPE_CHECKING
 
-from export.dataset import read_dataset, read_image
+from export.dataset import read_dataset, read_image, subset
 from export.errors import DatasetError
 
 if TYPE_CHECKING:
@@ -49,13 +50,20 @@ def check_boxes(dataset: Dataset, *, wanted: Iterable[str], allowed_empty: Colle
         )
 
 
-def read_for_training(data_yaml: Path, *, allowed_empty: Collection[str] = ()) -> tuple[Dataset, Dataset]:
+def read_for_training(
+    data_yaml: Path, *, allowed_empty: Collection[str] = (), leave_out: Collection[str] = ()
+) -> tuple[Dataset, Dataset]:
     """Both splits of a data set, everything that training will touch checked.
 
+    :param leave_out: patterns of image names that are not to be trained on.
     :raises DatasetError: a label, a picture or a class is at fault.
     :raises MissingInputError: a file or folder does not exist.
     """
     train, val = read_dataset(data_yaml, "train"), read_dataset(data_yaml, "val")
+    kept = [i for i, one in enumerate(train.images) if not any(fnmatch(one.path.name, p) for p in leave_out)]
+    if not kept:
+        raise DatasetError(f"{data_yaml}: train: --leave-out leaves no image", hint=f"there are {len(train.images)}")
+    train = subset(train, kept)
     check_boxes(train, wanted=train.names, allowed_empty=allowed_empty)
     check_boxes(val, wanted=val.names, allowed_empty=allowed_empty)
     shared = {i.path.resolve() for i in train.images} & {i.path.resolve() for i in val.images}

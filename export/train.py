@@ -65,6 +65,8 @@ def _parser() -> argparse.ArgumentParser:
         metavar="CLASS",
         help="a class that may have no box; may be repeated",
     )
+    add("--leave-out", action="append", default=[], metavar="PATTERN",
+        help="train without images of such names, for example of a source with an unclear licence; may be repeated")  # fmt: skip
     add(
         "--fill-persons",
         type=Path,
@@ -87,7 +89,7 @@ def _train(args: argparse.Namespace) -> None:
     _say("checking every picture and every label")
     from export.preflight import read_for_training  # noqa: PLC0415
 
-    train, val = read_for_training(args.data, allowed_empty=args.allow_empty)
+    train, val = read_for_training(args.data, allowed_empty=args.allow_empty, leave_out=args.leave_out)
     _say(f"{len(train.images)} training and {len(val.images)} validation images, {', '.join(train.names)}")
     from export import training  # noqa: PLC0415
 
@@ -101,8 +103,10 @@ def _train(args: argparse.Namespace) -> None:
         return
     if run.epochs_done:
         _say(f"going on after {run.epochs_done} epochs")
-    folders = _fill(args, train) if args.fill_persons else _folders(train)
-    training.write_data_yaml(args.out / "data.yaml", names=train.names, train=folders, val=_folders(val))
+    pictures = _fill(args, train) if args.fill_persons else training.write_list(args.out / "train.txt", train)
+    training.write_data_yaml(
+        args.out / "data.yaml", names=train.names, train=pictures, val=training.write_list(args.out / "val.txt", val)
+    )
     source = run.train(device=args.device, batch=args.batch, workers=args.workers, amp=args.amp)
     _say(f"done: {source}, {source.stat().st_size / 1e6:.2f} MB; the curve is in {args.out / 'run' / 'results.csv'}")
 
@@ -121,18 +125,15 @@ def _settings(args: argparse.Namespace, recipe: Recipe) -> dict[str, Any]:
         "epochs": args.epochs,
         "hours": args.time,
         "seed": args.seed,
+        "left_out": " ".join(sorted(args.leave_out)),
         "filled_persons": f"{fill.name} {args.fill_only} {args.fill_conf}" if fill else "",
     }
 
 
-def _folders(split: Dataset) -> list[Path]:
-    return sorted({image.path.parent for image in split.images})
-
-
-def _fill(args: argparse.Namespace, train: Dataset) -> list[Path]:
+def _fill(args: argparse.Namespace, train: Dataset) -> Path:
     from export.fill_persons import fill_persons  # noqa: PLC0415
 
-    out = args.out / "filled"
+    out: Path = args.out / "filled"
     done = out / "complete.txt"
     if not done.is_file():
         _say("labelling missing persons")
@@ -141,7 +142,7 @@ def _fill(args: argparse.Namespace, train: Dataset) -> list[Path]:
         )
         done.write_text(f"{filled.persons} persons added in {filled.changed} of {filled.images} images\n")
     _say(done.read_text().strip())
-    return [out / "images" / "train"]
+    return out / "images" / "train"
 
 
 def _check_device(device: str) -> None:

@@ -18,6 +18,7 @@ from export.augment import KioskAugment
 from export.errors import ExportError
 
 if TYPE_CHECKING:
+    from export.dataset import Dataset
     from export.recipe import Recipe
 
 _CHECKPOINT = "checkpoint.pt"
@@ -231,12 +232,15 @@ def write_source(best: Path, out: Path, *, provenance: dict[str, Any]) -> None:
     fresh.replace(out)
 
 
-def write_data_yaml(path: Path, *, names: tuple[str, ...], train: list[Path], val: list[Path]) -> None:
-    """The data set with whole paths: ultralytics would look for relative ones elsewhere."""
+def write_list(path: Path, split: Dataset) -> Path:
+    """The split's images, a path a line, as ultralytics reads them; returns ``path``."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    described = {
-        "train": [str(p.resolve()) for p in train],
-        "val": [str(p.resolve()) for p in val],
-        "names": dict(enumerate(names)),
-    }
-    YAML.save(str(path), described)
+    # Not resolved: labels lie beside the path by which the image was found.
+    path.write_text("".join(f"{image.path.absolute()}\n" for image in split.images))
+    return path
+
+
+def write_data_yaml(path: Path, *, names: tuple[str, ...], train: Path, val: Path) -> None:
+    """The data set with whole paths of folders or lists: ultralytics would look for relative ones elsewhere."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    YAML.save(str(path), {"train": str(train.absolute()), "val": str(val.absolute()), "names": dict(enumerate(names))})

@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING
 from edge.errors import EX_CONFIG, EX_DATAERR, EX_NOINPUT
 from export import augment
 from export.dataset import read_dataset
-from export.errors import ExportError
+from export.errors import DatasetError, ExportError
+from export.preflight import read_for_training
 from export.recipe import DEFAULT_RECIPE, Recipe, read_recipe
 from export.train import main
 
@@ -147,6 +148,16 @@ def test_faults_are_told_before_anything_is_trained(
     assert main(["--data", str(data_yaml), "--weights", str(weights), "--out", str(out), *arguments]) == code
     assert words in capsys.readouterr().err
     assert not out.exists()
+
+
+def test_images_of_a_source_can_be_left_out(data_yaml: Path) -> None:
+    everything, _ = read_for_training(data_yaml)
+    train, val = read_for_training(data_yaml, leave_out=["00*", "015.jpg"])
+    assert [i.path.name for i in train.images] == [f"{n:03}.jpg" for n in range(10, 18) if n != 15]
+    assert len(val.images) == 6, "what validates stays"
+    assert len(everything.images) == 18
+    with pytest.raises(DatasetError, match="leaves no image"):
+        read_for_training(data_yaml, leave_out=["*"])
 
 
 def test_a_killed_run_goes_on_from_its_last_whole_epoch(weights: Path, data_yaml: Path, tmp_path: Path) -> None:
