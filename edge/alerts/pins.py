@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import grp
+import logging
 import os
 import struct
 from pathlib import Path
@@ -14,6 +15,8 @@ from gpiozero.pins.mock import MockFactory, MockPin
 
 from edge.alerts.jetson import open_jetson_factory
 from edge.errors import IndicatorError
+
+log = logging.getLogger(__name__)
 
 Driver = Literal["mock", "gpiozero", "jetson"]
 
@@ -45,6 +48,12 @@ def open_pin_factory(driver: Driver, *, dev: Path = Path("/dev")) -> Any:
             hint='Install it (apt-get install python3-lgpio, or the extra kiosk-guard[pi]), or set driver = "none".',
         ) from error
     chip = find_header_chip(dev)
+    if outputs_outlive_us():
+        log.warning(
+            "this kernel leaves a pin as it is when the service dies: a siren that sounds then goes on until the restart;"
+            " add dtparam=strict_gpiod to config.txt",
+            extra={"kg": {"event": "pins_outlive_service"}},
+        )
     try:
         return LGPIOFactory(chip=chip)
     except GPIOZeroError as error:
@@ -57,6 +66,18 @@ def open_pin_factory(driver: Driver, *, dev: Path = Path("/dev")) -> Any:
             f"{dev}/gpiochip{chip} cannot be opened: {error}",
             hint=_permission_hint(dev / f"gpiochip{chip}"),
         ) from error
+
+
+def outputs_outlive_us(modules: Path = Path("/sys/module")) -> bool:
+    """Whether the kernel keeps an output's level after its process died, as Raspberry Pi's own kernels do by default."""
+    for name in ("pinctrl_rp1", "pinctrl_bcm2835"):
+        try:
+            keeps = (modules / name / "parameters" / "persist_gpio_outputs").read_text(encoding="ascii").strip()
+        except (OSError, UnicodeDecodeError):
+            continue
+        if keeps.upper() in {"Y", "1"}:
+            return True
+    return False
 
 
 def find_header_chip(dev: Path = Path("/dev")) -> int:

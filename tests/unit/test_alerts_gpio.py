@@ -9,7 +9,7 @@ from fakes.alarms import make_incident
 from gpiozero.pins.mock import MockFactory, MockPin
 
 from edge.alerts.gpio import GpioIndicator, NoIndicator, OutputSpec
-from edge.alerts.pins import find_header_chip, open_pin_factory
+from edge.alerts.pins import find_header_chip, open_pin_factory, outputs_outlive_us
 from edge.clock import SystemClock
 from edge.errors import IndicatorError
 from edge.types import Severity
@@ -220,3 +220,12 @@ def test_the_mock_does_not_listen_to_the_environment(monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("GPIOZERO_MOCK_REVISION", "nonsense")
     monkeypatch.setenv("GPIOZERO_PIN_FACTORY", "nonsense")
     assert isinstance(open_pin_factory("mock"), MockFactory)
+
+
+@pytest.mark.parametrize(("text", "keeps"), [("Y", True), ("N", False), (None, False)])
+def test_a_kernel_that_keeps_outputs_after_a_crash_is_noticed(tmp_path: Path, text: str | None, keeps: bool) -> None:
+    if text:
+        file = tmp_path / "pinctrl_rp1" / "parameters" / "persist_gpio_outputs"
+        file.parent.mkdir(parents=True)
+        file.write_text(f"{text}\n")
+    assert outputs_outlive_us(tmp_path) is keeps
