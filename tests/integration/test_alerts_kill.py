@@ -1,0 +1,130 @@
+"""kill -9 of the whole chain, from the writer's thread to a mail server that misbehaves: nothing acknowledged is lost."""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from fakes.mailserver import mail_server
+
+import edge
+from edge.alerts.device_key import open_device_key
+from edge.alerts.incident_log import LOG_NAME, Head
+from edge.alerts.log_check import check_log
+from edge.alerts.look import OutboxLook
+
+# Stores incidents through the writer as fast as it can and sends them all the while; it never ends by itself.
+CHILD = """
+import itertools, random, sys, time
+from pathlib import Path
+from fakes.alarms import make_change, make_frame, make_incident
+from edge.alerts.database import open_database
+from edge.alerts.device_key import open_device_key
+from edge.alerts.email import EmailChannel
+from edge.alerts.evidence import EvidenceStore
+from edge.alerts.incident_log import IncidentLog
+from edge.alerts.incident_store import IncidentStore
+from edge.alerts.ledger import StoredLedger
+from edge.alerts.mail_words import Site
+from edge.alerts.outbox import Outbox
+from edge.alerts.schedule import Backoff
+from edge.alerts.worker import DeliveryWorker
+from edge.alerts.writer import Job, WriterWorker
+from edge.app.hand_over import AlertMaker, log_record
+from edge.clock import SystemClock
+from edge.types import Tracks
+from datetime import timezone
+
+folder, run, port, busy = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), sys.argv[4] == "busy"
+clock = SystemClock()
+log = IncidentLog(folder, key=open_device_key(folder), clock=clock)
+database = open_database(folder, clock=clock)
+quick = Backoff(first_min_s=0.05, first_max_s=0.1, longest_s=0.2, refused_s=0.5)
+outbox = Outbox(database, clock=clock, boot_id="boot", backoff=quick, log_head=lambda: (log.head.number, log.head.hash))
+evidence = EvidenceStore(folder / "evidence", clock=clock, min_free_bytes=0)
+channel = EmailChannel(
+    host="127.0.0.1", port=port, security="none", sender="kiosk@kiosk.example", recipients=["desk@bank.example"],
+    site=Site("", "kiosk", "", timezone.utc), clock=clock, boot_id="boot", timeout_s=2, ledger=StoredLedger(database),
+)
+delivery = DeliveryWorker(
+    outbox=outbox, channel=channel, resolve=evidence.resolve, clock=clock, backoff=quick, pace_s=0, critical_pause_s=0.2
+)
+def stored(alert):
+    print("stored", alert.incident_id, flush=True)
+    delivery.wake()
+writer = WriterWorker(
+    evidence=evidence, incidents=IncidentStore(database, clock=clock, boot_id="boot"), outbox=outbox, clock=clock,
+    annotate=lambda frame, *_: frame.image, make_alert=AlertMaker("m 1", "boot", clock),
+    record=lambda change, pictures: log.append("incident", log_record(change, pictures)), on_stored=stored,
+)
+delivery.start()
+writer.start()
+print("begun", flush=True)
+for i in itertools.count():
+    if busy and i < 400:
+        writer.put(Job(make_change(make_incident(f"{run}-{i}")), make_frame(seed=i), Tracks.empty(), ()))
+    time.sleep(random.uniform(0, 0.06))
+"""
+KILLS = int(os.environ.get("KIOSK_GUARD_KILLS", "6"))
+FAULTS = ["connect", "mail", "data", "end"]
+REPLIES = ["421 4.3.2 going down", "450 4.7.1 greylisted", "drop", "550 5.7.1 no", "552 5.2.2 full"]
+
+
+def test_nothing_acknowledged_is_lost_and_the_log_holds(tmp_path: Path) -> None:
+    rng = random.Random(11)
+    paths = [str(Path(edge.__file__).parents[1]), str(Path(__file__).parents[1])]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
+    stored: list[str] = []
+
+    def child(run: int, *, busy: bool) -> subprocess.Popen[str]:
+        words = [sys.executable, "-c", CHILD, str(tmp_path), f"r{run}", str(port), "busy" if busy else "drain"]
+        process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=environment)
+        assert process.stdout is not None
+        assert process.stdout.readline() == "begun\n"
+        return process
+
+    with mail_server() as (box, port):
+        for run in range(KILLS):
+            box.answers.clear()
+            if rng.random() < 0.7:
+                box.answers[rng.choice(FAULTS)] = rng.choice(REPLIES)
+            with child(run, busy=True) as process:
+                assert process.stdout is not None
+                time.sleep(rng.uniform(0, 0.6))
+                os.kill(process.pid, signal.SIGKILL)
+                lines = process.stdout.readlines()
+            stored += [line.split()[1] for line in lines if line.endswith("\n") and line.startswith("stored")]
+        box.answers.clear()
+        with child(KILLS, busy=False) as process:
+            end = time.monotonic() + 60 + KILLS
+            look = OutboxLook(tmp_path)
+            while (stats := look.stats()).waiting + stats.held and time.monotonic() < end:
+                time.sleep(0.2)
+            os.kill(process.pid, signal.SIGKILL)
+    assert look.stats().corrupt == 0
+    arrived = [m.message["Message-ID"].removeprefix("<").partition(".opened@")[0] for m in box.mails]
+    assert set(stored) <= set(arrived)
+    # A server that took a mail and refused it in the same breath gets it again: with the same Message-ID.
+    print(
+        f"{KILLS} kills, {len(stored)} alerts acknowledged, {len(set(arrived))} arrived, "
+        f"{len(arrived) - len(set(arrived))} duplicates"
+    )
+    heads = []
+    for mail in box.mails:
+        words = mail.message.get_body(("plain",)).get_content()  # type: ignore[union-attr]
+        found = re.search(r"Incident log: +(\d+):([0-9a-f]{64})", words)
+        assert found
+        heads.append(Head(int(found[1]), found[2]))
+        pictures = len([p for p in mail.message.walk() if p.get_content_maintype() == "image"])
+        # 552 is taken for "too large": the mail goes without its pictures, and says so.
+        assert pictures == 2 or "2 pictures are missing" in words
+    key = open_device_key(tmp_path)
+    verdict = check_log(tmp_path / LOG_NAME, tmp_path / "evidence", public_key=key.public, heads=heads)
+    assert verdict.faults == []
+    assert verdict.pictures >= 2 * len(set(stored))
