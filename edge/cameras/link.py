@@ -49,7 +49,8 @@ class ChildLink:
         with theirs:
             try:
                 self._process = subprocess.Popen(
-                    [sys.executable, "-m", "edge.cameras.child", str(theirs.fileno())],
+                    # -u: C's standard output, into which FFmpeg says why, would else wait in a buffer that a kill loses.
+                    [sys.executable, "-u", "-m", "edge.cameras.child", str(theirs.fileno())],
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.PIPE,  # where OpenCV's FFmpeg lines go
                     stderr=subprocess.STDOUT,
