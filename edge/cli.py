@@ -78,6 +78,14 @@ def _parser() -> argparse.ArgumentParser:
     maintenance.set_defaults(command=_maintenance)
 
     _add_alert_commands(commands)
+    confirm = commands.add_parser(
+        "confirm-masks", help="a camera was moved: its privacy masks lie where they should again"
+    )
+    confirm.add_argument(
+        "--config", type=Path, default=DEFAULT_CONFIG, metavar="FILE", help=f"default: {DEFAULT_CONFIG}"
+    )
+    confirm.set_defaults(command=_confirm_masks)
+
     version = commands.add_parser("version", help="print the versions of software, model and libraries")
     version.set_defaults(command=_version)
     return parser
@@ -252,6 +260,15 @@ def _test_mail(args: argparse.Namespace) -> int:
         say=lambda text: print(text, flush=True),
         cancel=threading.Event(),
     )
+
+
+def _confirm_masks(args: argparse.Namespace) -> int:
+    from edge.app.mask_confirmation import confirm_masks
+    from edge.app.state import existing_state
+    from edge.config import load
+
+    print(confirm_masks(existing_state(load(args.config), args.config)))
+    return EX_OK
 
 
 def _version(_args: argparse.Namespace) -> int:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from edge.errors import CameraEnded, CameraLost, IndicatorError
+from edge.masks import Masks
+from edge.rules.camera_tamper import TURNED
 from edge.types import Frame, IncidentChange, Observation, Scene, Severity, Tracks
 
 if TYPE_CHECKING:
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 CAMERA_LOST = "camera_lost"
+CAMERA_TAMPER = "camera_tamper"
 _SMOOTHING = 0.1  # weight of the newest frame in the shown inference time
 
 
@@ -36,17 +39,22 @@ class Line:
     tracker: Tracker
     zones: ZoneMap
     rules: Sequence[Rule]
+    masks: Masks = field(default_factory=lambda: Masks(""))
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """One frame, judged. ``changes``: what became of incidents; ``observations``: what is true now."""
+    """One frame, judged. ``changes``: what became of incidents; ``observations``: what is true now.
+
+    ``frame`` is what people may see: all privacy masks are black in it, and all of it while pictures are ``withheld``.
+    """
 
     frame: Frame
     tracks: Tracks
     zones: tuple[Zone, ...]
     observations: tuple[Observation, ...]
     changes: tuple[IncidentChange, ...]
+    withheld: bool = False
 
 
 @dataclass(slots=True)
@@ -92,6 +100,7 @@ class Pipeline:
         :raises DetectorError: the model cannot be run.
         """
         line = self._lines[frame.camera]
+        frame = line.masks.for_detector(frame)
         began = self._now_s()
         detections = self._detector.detect(frame)
         detected = self._now_s()
@@ -110,7 +119,10 @@ class Pipeline:
         changes = self.incidents.update(frame.camera, seen, t_mono_s=frame.t_mono_s, t_utc=frame.t_utc)
         self._measure(frame, detected - began, self._now_s() - began)
         observations = tuple(o for o in seen if isinstance(o, Observation))
-        return Judged(frame, tracks, line.zones.zones, observations, tuple(changes))
+        if line.masks and any(o.rule == CAMERA_TAMPER and TURNED in o.what for o in observations):
+            line.masks.withheld = True  # they lie somewhere else now: until somebody has looked, nobody gets a picture
+        shown = line.masks.for_people(frame)
+        return Judged(shown, tracks, line.zones.zones, observations, tuple(changes), withheld=line.masks.withheld)
 
     def _measure(self, frame: Frame, inference_s: float, step_s: float) -> None:
         v, weight = self.vitals, _SMOOTHING if self.vitals.frames_judged else 1.0
@@ -189,7 +201,7 @@ class Loop:
         else:
             judged = self._pipeline.step(frame)
             if self._look_on is not None:
-                self._look_on(frame)
+                self._look_on(judged.frame)  # as people may see it
             self._fresh_s[name] = self._clock.monotonic_s()
             changes = list(judged.changes)
         self._show()

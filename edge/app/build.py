@@ -11,6 +11,7 @@ from edge.detect.manifest import read_manifest
 from edge.detect.onnx import OnnxDetector
 from edge.errors import ConfigError
 from edge.incidents import Incidents
+from edge.masks import Mask, Masks
 from edge.models.shipped import shipped_bundle
 from edge.pipeline import CAMERA_LOST, Line
 from edge.rules.camera_tamper import CameraTamper
@@ -101,6 +102,10 @@ def build_line(config: Config, camera: CameraTable, detector: Detector) -> Line:
         ),
         zones=zones,
         rules=[*_people_rules(config, person), *_seen_rules(config, detector, person)],
+        masks=Masks(
+            camera.name,
+            [Mask(m.camera, np.array(m.polygon, np.float32), seen=m.kind == "never_stored") for m in config.masks],
+        ),
     )
 
 

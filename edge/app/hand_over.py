@@ -135,7 +135,8 @@ def hand_over(change: IncidentChange, judged: Judged | None, writer: WriterWorke
     if judged is None:
         writer.put(Job(change, None, Tracks.empty(), ()))
     else:
-        writer.put(Job(change, judged.frame, judged.tracks, judged.zones))
+        frame = None if judged.withheld else judged.frame
+        writer.put(Job(change, frame, judged.tracks, judged.zones))
 
 
 def acknowledge(

@@ -33,6 +33,7 @@ from edge.app.build_local import build_indicator, build_inputs, build_pins
 from edge.app.hand_over import AlertMaker, Annotator, acknowledge, enqueue, hand_over, log_record, troubles
 from edge.app.mail_channel import build_channel, read_secret
 from edge.app.maintenance import MaintenanceKeeper
+from edge.app.mask_confirmation import MaskKeeper
 from edge.app.state import RunLock, state_path
 from edge.cameras.capture import CaptureProcess
 from edge.cameras.source import Kind, Source, parse_source
@@ -114,15 +115,19 @@ class Appliance:
                 f"rule {rule} rests: the model {detector.model} knows no {', '.join(lacking)}",
                 extra={"kg": {"event": "rule_rests", "rule": rule, "lacking": list(lacking), "model": detector.model}},
             )
+        lines = {table.name: build_line(config, table, detector) for table in config.cameras}
         pipeline = Pipeline(
             detector=detector,
-            lines={table.name: build_line(config, table, detector) for table in config.cameras},
+            lines=lines,
             incidents=build_incidents(config, self._new_incident_id),
             now_s=clock.monotonic_s,
             clock_synced=clock.synchronised,
         )
         suppressions = SuppressionStore(database, run=self._new_incident_id())
-        chores: list[Callable[[], object]] = [lambda: suppressions.save(pipeline.incidents.suppressions)]
+        chores: list[Callable[[], object]] = [
+            MaskKeeper(lines, state_dir).look,
+            lambda: suppressions.save(pipeline.incidents.suppressions),
+        ]
         ring = build_ring(config)
         sheets = build_sheets(
             config, ring, evidence, incident_log, lambda alert: enqueue(alert, outbox, delivery), clock=clock

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from edge.config.tables import Config, ZonesFile, ZoneTable
+from edge.config.tables import Config, ZonesFile
 from edge.errors import ConfigError
 
 if sys.version_info >= (3, 11):
@@ -25,11 +25,11 @@ def load(path: Path) -> Config:
     """
     data = _read(path)
     cameras = [str(c.get("name")) for c in _tables(data.get("cameras"))]
-    faults = _faults(Config, data, path) + _cross_faults(_tables(data.get("zones")), cameras, path)
+    faults = _faults(Config, data, path) + _cross_faults(data, cameras, path)
     faults += [
         f'{path}: cameras: name "{n}": each name once' for n in sorted({n for n in cameras if cameras.count(n) > 1})
     ]
-    zones: list[ZoneTable] = []
+    further = ZonesFile()
     named = _tables([data.get("scene")])
     zones_file = named[0].get("zones_file") if named else None
     if isinstance(zones_file, str) and zones_file:
@@ -37,21 +37,23 @@ def load(path: Path) -> Config:
         try:
             extra = _read(zones_path)
             faults += _faults(ZonesFile, extra, zones_path)
-            both = [*_tables(data.get("zones")), *_tables(extra.get("zones"))]
+            both = {k: [*_tables(data.get(k)), *_tables(extra.get(k))] for k in ("zones", "masks")}
             faults += [
                 f
                 for f in _cross_faults(both, cameras, zones_path)
                 if f"{path}{f[len(str(zones_path)) :]}" not in faults
             ]
             if not faults:
-                zones = ZonesFile.model_validate(extra).zones
+                further = ZonesFile.model_validate(extra)
         except ConfigError as error:
             faults.append(str(error))
     if faults:
         count = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
         raise ConfigError("\n".join([f"{path}: {count}:", *(f"  {line}" for line in faults)]))
     config = Config.model_validate(data)
-    return config.model_copy(update={"zones": [*config.zones, *zones]})
+    return config.model_copy(
+        update={"zones": [*config.zones, *further.zones], "masks": [*config.masks, *further.masks]}
+    )
 
 
 def resolve(config_path: Path, value: str) -> Path:
@@ -86,19 +88,23 @@ def _faults(model: type[BaseModel], data: dict[str, Any], path: Path) -> list[st
     return []
 
 
-def _cross_faults(zones: list[dict[str, Any]], cameras: list[str], path: Path) -> list[str]:
+def _cross_faults(data: dict[str, Any], cameras: list[str], path: Path) -> list[str]:
     """What no table can see by itself."""
     known = ", ".join(cameras) or "none configured"
-    faults = [
-        f"{path}: zones: zone {z.get('name')!r}: camera = {_short(z.get('camera'))}: allowed: {known}"
-        for z in zones
-        if "camera" in z and z["camera"] not in cameras
-    ]
-    keys = [(str(z.get("camera")), str(z.get("name"))) for z in zones]
-    return faults + [
-        f"{path}: zones: zone {n!r} of camera {c!r}: each name once"
-        for c, n in sorted({k for k in keys if keys.count(k) > 1})
-    ]
+    faults: list[str] = []
+    for kind in ("zones", "masks"):
+        one, tables = kind[:-1], _tables(data.get(kind))
+        faults += [
+            f"{path}: {kind}: {one} {t.get('name')!r}: camera = {_short(t.get('camera'))}: allowed: {known}"
+            for t in tables
+            if "camera" in t and t["camera"] not in cameras
+        ]
+        keys = [(str(t.get("camera")), str(t.get("name"))) for t in tables]
+        faults += [
+            f"{path}: {kind}: {one} {n!r} of camera {c!r}: each name once"
+            for c, n in sorted({k for k in keys if keys.count(k) > 1})
+        ]
+    return faults
 
 
 def _fault(error: Any, model: type[BaseModel]) -> str:

@@ -67,12 +67,9 @@ class SceneTable(Table):
     zones_file: str = ""
 
 
-class ZoneTable(Table):
-    """One polygon in one camera's picture."""
-
+class _PolygonTable(Table):
     camera: Name
     name: Name
-    kind: Literal["lobby", "machine", "restricted", "door", "ignore"]
     polygon: Annotated[
         list[Annotated[list[Score], Field(min_length=2, max_length=2)]], Field(min_length=3, max_length=64)
     ]
@@ -85,9 +82,21 @@ class ZoneTable(Table):
             raise ValueError("a polygon with an area (corners in order, not all on one line)")
         return value
 
+
+class ZoneTable(_PolygonTable):
+    """One polygon in one camera's picture."""
+
+    kind: Literal["lobby", "machine", "restricted", "door", "ignore"]
+
     @property
     def zone_kind(self) -> ZoneKind:
         return ZoneKind(self.kind)
+
+
+class MaskTable(_PolygonTable):
+    """A part of one camera's picture that nobody is to see."""
+
+    kind: Literal["never_stored", "never_seen"]
 
 
 class Track(Table):
@@ -271,6 +280,7 @@ class Config(Table):
     model: Model = Model()
     scene: SceneTable = SceneTable()
     zones: list[ZoneTable] = []
+    masks: list[MaskTable] = []
     track: Track = Track()
     rules: Rules = Rules()
     opening_hours: OpeningHoursTable = OpeningHoursTable()
@@ -299,9 +309,10 @@ class Config(Table):
 
 
 class ZonesFile(Table):
-    """A file with further zones, written by hand or drawn on the page."""
+    """A file with further zones and masks, written by hand or drawn on the page."""
 
     zones: list[ZoneTable] = []
+    masks: list[MaskTable] = []
 
 
 def _loopback(host: str) -> bool:

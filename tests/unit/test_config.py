@@ -93,7 +93,7 @@ def test_all_faults_are_reported_at_once_with_file_key_value_and_what_is_allowed
         camera = "c2"
         name = "z"
         kind = "lobbi"
-        polygon = [[0, 0], [1, 1]]
+        polygon = [[0.0, 0.0], [1, 1]]
         """,
     )
     text = faults(path)
@@ -158,7 +158,8 @@ def test_a_camera_url_is_never_repeated(tmp_path: Path) -> None:
         (CAMERA + "[state]\ndir = 7\n", "state.dir = 7"),
         (CAMERA + "[track]\nnew_score = nan\n", "track.new_score"),
         (
-            CAMERA + '[[zones]]\ncamera = "c1"\nname = "z"\nkind = "lobby"\npolygon = [[0, 0], [0.5, 0.5], [1, 1]]\n',
+            CAMERA
+            + '[[zones]]\ncamera = "c1"\nname = "z"\nkind = "lobby"\npolygon = [[0.0, 0.0], [0.5, 0.5], [1, 1]]\n',
             "a polygon with an area",
         ),
     ],
@@ -180,7 +181,7 @@ def test_a_file_that_is_no_text_is_a_config_error(tmp_path: Path) -> None:
 
 
 def zone(camera: str, name: str = "z") -> str:
-    return f'[[zones]]\ncamera = "{camera}"\nname = "{name}"\nkind = "lobby"\npolygon = [[0, 0], [1, 0], [1, 1]]\n'
+    return f'[[zones]]\ncamera = "{camera}"\nname = "{name}"\nkind = "lobby"\npolygon = [[0.0, 0.0], [1, 0], [1, 1]]\n'
 
 
 def test_zones_of_a_further_file_are_added(tmp_path: Path) -> None:
@@ -210,3 +211,20 @@ def test_nothing_in_a_configuration_can_be_changed_later() -> None:
     config: Any = load(REFERENCE)
     with pytest.raises(Exception, match="frozen"):
         config.kiosk.id = "other"
+
+
+def test_a_mask_is_read_from_both_files_and_a_mistaken_one_is_a_fault(tmp_path: Path) -> None:
+    text = '[[cameras]]\nname = "hall"\nsource = "v4l2:0"\n[scene]\nzones_file = "zones.toml"\n'
+    mask = '[[masks]]\ncamera = "{}"\nname = "{}"\nkind = "{}"\npolygon = [[0.0, 0.0], [0.5, 0.0], [0.5, 0.5]]\n'
+    (tmp_path / "kg.toml").write_text(text + mask.format("hall", "keypad", "never_stored"))
+    (tmp_path / "zones.toml").write_text(mask.format("hall", "street", "never_seen"))
+    assert [(m.name, m.kind) for m in load(tmp_path / "kg.toml").masks] == [
+        ("keypad", "never_stored"),
+        ("street", "never_seen"),
+    ]
+    (tmp_path / "zones.toml").write_text(mask.format("hal", "street", "never_seen"))
+    with pytest.raises(ConfigError, match="mask 'street': camera = 'hal': allowed: hall"):
+        load(tmp_path / "kg.toml")
+    (tmp_path / "zones.toml").write_text(mask.format("hall", "keypad", "never_show"))
+    with pytest.raises(ConfigError, match=r"(?s)never_show.*mask 'keypad' of camera 'hall': each name once"):
+        load(tmp_path / "kg.toml")

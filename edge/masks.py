@@ -1,0 +1,65 @@
+"""Privacy masks: parts of a camera's picture that nobody is to see."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from edge.types import F32, U8, Frame
+
+
+@dataclass(frozen=True, slots=True)
+class Mask:
+    """A polygon in one camera's picture, float32 (K, 2), normalised 0..1.
+
+    ``seen``: the detector may see what is under it, in memory; False: black before anything looks.
+    """
+
+    camera: str
+    polygon: F32
+    seen: bool
+
+
+class Masks:
+    """What is hidden in one camera's pictures.
+
+    Pictures are withheld altogether while nobody knows whether the masks still lie where they should.
+
+    :param masks: masks of all cameras; those of other cameras are left out.
+    """
+
+    def __init__(self, camera: str, masks: Sequence[Mask] = ()) -> None:
+        own = [m for m in masks if m.camera == camera]
+        self._all = [m.polygon for m in own]
+        self._unseen = [m.polygon for m in own if not m.seen]
+        self.withheld = False  # set by the pipeline, and by whoever confirms; read by any thread
+
+    def __bool__(self) -> bool:
+        return bool(self._all)
+
+    def for_detector(self, frame: Frame) -> Frame:
+        """The frame as the detector and the rules may see it."""
+        return _blackened(frame, self._unseen) if self._unseen else frame
+
+    def for_people(self, frame: Frame) -> Frame:
+        """The frame as it may be stored, shown or mailed; all black while pictures are withheld."""
+        if self.withheld:
+            return replace(frame, image=np.zeros_like(frame.image))
+        return _blackened(frame, self._all) if self._all else frame
+
+
+def _blackened(frame: Frame, polygons: Sequence[F32]) -> Frame:
+    image: U8 = frame.image.copy()
+    width, height = frame.size
+    for polygon in polygons:
+        # Rounded outwards by up to a pixel: what is under the edge is hidden, too.
+        corners = np.rint(polygon * (width, height)).astype(np.int32)
+        cv2.fillPoly(image, [corners], (0, 0, 0))
+        cv2.polylines(image, [corners], isClosed=True, color=(0, 0, 0), thickness=3)
+    return replace(frame, image=image)

@@ -1,0 +1,239 @@
+"""No masked pixel in anything that is stored, kept in memory for later, mailed or filmed: every picture is decoded."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+import pytest
+from fakes.alarms import BOOT
+from fakes.clocks import FakeClock
+from fakes.detectors import FakeDetector, Seen
+from fakes.indicators import FakeIndicator
+from fakes.scenes import utc
+
+from edge.alerts.database import open_database
+from edge.alerts.evidence import EvidenceStore
+from edge.alerts.incident_store import IncidentStore
+from edge.alerts.outbox import Outbox
+from edge.alerts.writer import WriterWorker
+from edge.app.hand_over import AlertMaker, Annotator, hand_over
+from edge.app.mask_confirmation import MaskKeeper, confirm_masks
+from edge.app.replay import _Film
+from edge.errors import CameraLost
+from edge.incidents import Incidents
+from edge.masks import Mask, Masks
+from edge.pipeline import Judged, Line, Loop, Pipeline
+from edge.rules.camera_tamper import CameraTamper
+from edge.rules.loitering import Loitering
+from edge.track.tracker import Tracker
+from edge.types import Frame, Severity
+from edge.zones import ZoneMap
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from edge.types import U8, Alert
+
+MAN = Seen("person", (100.0, 60.0, 160.0, 170.0))
+STORED = ((0.05, 0.4), (0.25, 0.4), (0.25, 0.8), (0.05, 0.8))  # on the left
+UNSEEN = ((0.75, 0.3), (0.95, 0.3), (0.95, 0.7), (0.75, 0.7))  # on the right
+MASKS = (Mask("hall", np.array(STORED, np.float32), seen=True), Mask("hall", np.array(UNSEEN, np.float32), seen=False))
+
+
+def bright(seed: int = 1) -> U8:
+    """Nothing in it is nearly black."""
+    rng = np.random.default_rng(seed)
+    coarse = rng.integers(120, 255, (12, 20, 3)).astype(np.uint8)
+    return np.asarray(cv2.resize(coarse, (320, 180), interpolation=cv2.INTER_NEAREST), np.uint8)
+
+
+def hidden(picture: U8, polygon: tuple[tuple[float, float], ...], margin: int = 6) -> U8:
+    """The pixels under a mask; the codec blends some across its edge."""
+    height, width = (180, 320) if picture.shape[1] == 320 else picture.shape[:2]  # a caption may follow below
+    xs, ys = [p[0] * width for p in polygon], [p[1] * height for p in polygon]
+    return picture[
+        int(min(ys)) + margin : int(max(ys)) - margin,
+        int(min(xs)) + margin : int(max(xs)) - margin,
+    ]
+
+
+class Box:
+    """Pipeline, writer and evidence on a real disk, and a camera that shows ``picture``."""
+
+    name = "hall"
+
+    def __init__(self, folder: Path, masks: tuple[Mask, ...] = MASKS) -> None:
+        self.folder = folder
+        self.clock = FakeClock()
+        self.picture = bright()
+        self.seen: list[U8] = []
+        self.alerts: list[Alert] = []
+        detector = FakeDetector(self._detect)
+        self.rule = CameraTamper(
+            person_classes=set(), dwell_s=3.0, light_s=60.0, frozen_s=600.0, severity=Severity.HIGH
+        )
+        rules = [Loitering(person_classes={0}, dwell_s=1.0, escalate_s=3.0), self.rule]
+        self.line = Line(Tracker(), ZoneMap("hall", []), rules, Masks("hall", masks))
+        self.keeper = MaskKeeper({"hall": self.line}, folder)
+        numbers = itertools.count(1)
+        self.pipeline = Pipeline(
+            detector=detector,
+            lines={"hall": self.line},
+            incidents=Incidents(new_id=lambda: f"i{next(numbers)}", close_after_s=1.0, cooldown_s=0.0),
+            now_s=self.clock.monotonic_s,
+            clock_synced=lambda: True,
+        )
+        self.database = open_database(folder, clock=self.clock)
+        self.outbox = Outbox(self.database, clock=self.clock, boot_id=BOOT)
+        self.writer = WriterWorker(
+            evidence=EvidenceStore(folder / "evidence", clock=self.clock, min_free_bytes=0),
+            incidents=IncidentStore(self.database, clock=self.clock, boot_id=BOOT),
+            outbox=self.outbox,
+            clock=self.clock,
+            annotate=Annotator(detector),
+            make_alert=AlertMaker("model", BOOT, self.clock),
+            on_stored=self.alerts.append,
+        )
+        self.t_s = 0.0
+        self.judged: list[Judged] = []
+
+    def _detect(self, frame: Frame) -> list[Seen]:
+        self.seen.append(frame.image.copy())
+        return [MAN]
+
+    def run(self, seconds: float) -> None:
+        for _ in range(round(5 * seconds)):
+            self.t_s += 0.2
+            judged = self.pipeline.step(Frame(self.picture.copy(), 0, self.t_s, utc(self.t_s), "hall"))
+            self.judged.append(judged)
+            for change in judged.changes:
+                hand_over(change, judged, self.writer)
+            self.writer.step()
+
+    def stored(self) -> list[U8]:
+        return [np.asarray(cv2.imread(str(p)), np.uint8) for p in sorted(self.folder.rglob("*.jpg"))]
+
+
+def test_no_stored_picture_shows_a_masked_pixel_and_the_detector_sees_what_it_may(tmp_path: Path) -> None:
+    box = Box(tmp_path)
+    box.run(6.0)
+    pictures = box.stored()
+    assert len(pictures) >= 3  # opened and escalated, clean (the same twice) and annotated
+    for picture in pictures:
+        assert hidden(picture, UNSEEN).max() < 24
+        assert hidden(picture, STORED).max() < 24
+        assert picture[60:120, 170:220].min() > 60  # the rest is there
+    for image in box.seen:
+        assert hidden(image, UNSEEN).max() == 0
+        assert hidden(image, STORED).min() > 100
+
+
+def test_without_masks_the_pictures_are_whole(tmp_path: Path) -> None:
+    box = Box(tmp_path, masks=())
+    box.run(3.0)
+    assert all(hidden(picture, STORED).mean() > 100 for picture in box.stored())
+
+
+def test_the_loop_keeps_only_masked_pictures_for_later(tmp_path: Path) -> None:
+    box, kept = Box(tmp_path), []
+
+    class Camera:
+        name = "hall"
+        left = 5
+
+        def read(self, timeout_s: float) -> Frame:
+            self.left -= 1
+            if self.left < 0:
+                stop.set()
+                raise CameraLost("over")
+            return Frame(box.picture.copy(), 0, 1.0 - 0.1 * self.left, utc(0), "hall")
+
+    stop = threading.Event()
+    camera: Any = Camera()
+    Loop(
+        cameras=[camera],
+        pipeline=box.pipeline,
+        indicator=FakeIndicator(),
+        hand_over=lambda *_: None,
+        clock=box.clock,
+        lost_after_s={"hall": 99.0},
+        look_on=kept.append,
+    ).run(stop)
+    assert len(kept) == 5
+    assert all(hidden(f.image, STORED).max() == hidden(f.image, UNSEEN).max() == 0 for f in kept)
+
+
+def test_the_film_of_a_replay_shows_none(tmp_path: Path) -> None:
+    box = Box(tmp_path)
+    box.run(1.0)
+    film = _Film(tmp_path / "out.avi", 5.0, ("person",))
+    for judged in box.judged:
+        film.add(judged, ())
+    film.close()
+    capture = cv2.VideoCapture(str(tmp_path / "out.avi"))
+    ok, picture = capture.read()
+    assert ok
+    assert hidden(np.asarray(picture, np.uint8), UNSEEN).max() < 24
+    assert hidden(np.asarray(picture, np.uint8), STORED).max() < 24
+
+
+def turned_away(tmp_path: Path) -> Box:
+    box = Box(tmp_path)
+    box.run(4.0)
+    box.picture = bright(seed=2)
+    box.run(6.0)
+    return box
+
+
+def test_after_the_camera_was_turned_away_no_picture_is_kept_but_text_goes(tmp_path: Path) -> None:
+    box = turned_away(tmp_path)
+    assert box.judged[-1].withheld
+    assert box.judged[-1].frame.image.max() == 0
+    before = len(box.stored())
+    told = [alert for alert in box.alerts if alert.rule == "camera_tamper"]
+    assert [alert.kind for alert in told] == ["opened"]
+    assert told[0].evidence == ()
+    box.run(10.0)
+    assert len(box.stored()) == before
+    assert any(c.incident.rule == "camera_tamper" for j in box.judged for c in j.changes)
+
+
+def test_withheld_stays_over_a_restart_until_confirmed(tmp_path: Path) -> None:
+    box = turned_away(tmp_path)
+    box.keeper.look()
+    again = Line(Tracker(), ZoneMap("hall", []), [], Masks("hall", MASKS))
+    MaskKeeper({"hall": again}, tmp_path)
+    assert again.masks.withheld
+    assert "hall" in confirm_masks(tmp_path)
+    box.keeper.look()
+    assert not box.line.masks.withheld
+    box.run(8.0)  # the view of now is what is right
+    assert not box.judged[-1].withheld
+    assert box.judged[-1].observations
+    assert all(o.rule != "camera_tamper" for o in box.judged[-1].observations)
+    assert confirm_masks(tmp_path) == "no pictures are withheld"
+
+
+def test_a_camera_without_masks_withholds_nothing(tmp_path: Path) -> None:
+    box = Box(tmp_path, masks=())
+    box.run(4.0)
+    box.picture = bright(seed=2)
+    box.run(6.0)
+    assert any(o.rule == "camera_tamper" for o in box.judged[-1].observations)
+    assert not box.judged[-1].withheld
+
+
+@pytest.mark.parametrize("size", [(320, 180), (290, 284), (1280, 720)])
+def test_the_whole_polygon_is_covered(size: tuple[int, int]) -> None:
+    image = np.full((size[1], size[0], 3), 255, np.uint8)
+    slanted = np.array([[0.2, 0.3], [0.7, 0.1], [0.9, 0.8]], np.float32)
+    masks = Masks("hall", [Mask("hall", slanted, seen=False)])
+    shown = masks.for_detector(Frame(image, 0, 0.0, utc(0), "hall")).image
+    inside = np.zeros(image.shape[:2], np.uint8)
+    cv2.fillPoly(inside, [(slanted * size * 16).astype(np.int32)], 1, shift=4)
+    assert shown[inside > 0].max() == 0
+    assert shown[inside == 0].mean() > 240
