@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -65,7 +66,7 @@ def test_replay_for_people(run: Any) -> None:
     assert "0 incidents" in done.stderr
 
 
-def test_run_raises_alarms_and_mails_exactly_those_incidents(start: Any, config: Config) -> None:
+def test_run_raises_alarms_and_mails_exactly_those_incidents(start: Any, run: Any, config: Config) -> None:
     with mail_server(port=free_port()) as (mailbox, port):
         config.mail_to(port)
         box = start(config.write())
@@ -116,6 +117,22 @@ def test_run_raises_alarms_and_mails_exactly_those_incidents(start: Any, config:
                 assert image is not None
                 assert image.shape[1] == TRUTH["width"]
                 assert image.shape[0] >= TRUTH["height"]  # a caption may hang on below
+        _check_log(run, config, mailbox)
+
+
+def _check_log(run: Any, config: Config, mailbox: Mailbox) -> None:
+    """What the mails name is in the log; with a record less it is not."""
+    heads = []
+    for mail in mailbox.mails:
+        words = mail.message.get_body(("plain",)).get_content()
+        heads += ["--head", re.search(r"Incident log: +(\d+:[0-9a-f]{64})", words).group(1)]
+    whole = run("verify-log", "--config", config.path, *heads)
+    assert whole.returncode == 0, whole.stdout
+    log = config.path.parent / "state" / "incidents.log"
+    log.write_bytes(b"".join(log.read_bytes().splitlines(keepends=True)[:-3]))
+    cut = run("verify-log", "--config", config.path, *heads)
+    assert cut.returncode == 65
+    assert "its end was cut off" in cut.stdout
 
 
 def of_kind(mailbox: Mailbox, kind: str) -> list[Mail]:
