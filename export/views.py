@@ -84,7 +84,7 @@ def _high_contrast(image: U8) -> U8:
     """An S-curve between the 10th and the 90th percentile of the picture's lightness."""
     low, high = np.percentile(image, (10, 90))
     position = (np.arange(256) - low) / max(high - low, 1) - 0.5
-    table = (255 / (1 + np.exp(-_CURVE * position))).astype(np.uint8)
+    table = (255 / (1 + np.exp(np.clip(-_CURVE * position, -50, 50)))).astype(np.uint8)
     out: U8 = table[image]
     return out
 

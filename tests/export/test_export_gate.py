@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING
+
+import cv2
 import numpy as np
 import pytest
 
 pytest.importorskip("ultralytics")
 
+import onnx
+
 from edge.detect.manifest import ClassScore, Score
 from edge.types import Detections
 from export import gate, matches, thresholds
+from export.dataset import Dataset, LabelledImage
 from export.errors import GateError
 from export.evaluate import Judged, score
 from export.evaluate_cli import compare
+from export.measure import Choices, Measurer
+from export.onnx_export import FloatModel
 from export.views import ALL_VIEWS, LIGHTS, ViewSpec, widescreen
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 pytestmark = pytest.mark.export
 
@@ -137,6 +149,62 @@ def test_a_lost_point_of_map_closes_the_gate_even_when_recall_is_whole() -> None
     assert not found.rows["overall"].passed
     with pytest.raises(GateError, match="overall: INT8 loses"):
         gate.check(found)
+
+
+def graph_that_says(value: float) -> onnx.ModelProto:
+    """A model that sees the same box in every picture, with this score."""
+    helper, float32 = onnx.helper, onnx.TensorProto.FLOAT
+    constants = {"boxes": [[[48.0], [32.0], [24.0], [32.0]]], "scores": [[[value]]]}
+    nodes, outputs = [], []
+    for name, content in constants.items():
+        array = np.array(content, np.float32)
+        nodes.append(helper.make_node("Constant", [], [name], value=onnx.numpy_helper.from_array(array)))
+        outputs.append(helper.make_tensor_value_info(name, float32, array.shape))
+    image = helper.make_tensor_value_info("image", onnx.TensorProto.UINT8, [1, 64, 96, 3])
+    graph = helper.make_graph(nodes, "constant", [image], outputs)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+
+def measurer(tmp_path: Path, *, int8: float, accepted: dict[str, float]) -> Measurer:
+    labelled = []
+    for number in range(90):
+        path = tmp_path / f"{number:03}.png"
+        cv2.imwrite(str(path), np.full((64, 96, 3), number, np.uint8))
+        box = np.array([[36 / 96, 16 / 64, 60 / 96, 48 / 64]], np.float32)
+        labelled.append(LabelledImage(path, box, np.zeros(1, np.int64)))
+    return Measurer(
+        FloatModel(graph=graph_that_says(0.9), classes=("person",), height=64, width=96, anchors=1),
+        graph_that_says(int8).SerializeToString(),
+        Dataset(tmp_path / "data.yaml", "val", ("person",), tuple(labelled)),
+        {0: 0},
+        index={},
+        choices=Choices(
+            views=(),
+            precise=(),
+            threshold=0.35,
+            threshold_floor=0.25,
+            threshold_share=0.35,
+            accepted=accepted,
+            nms_iou=0.6,
+            threads=1,
+        ),
+        created_utc=datetime(2026, 1, 5, tzinfo=timezone.utc),
+        say=lambda _: None,
+    )
+
+
+def test_a_model_that_quantising_blinded_does_not_get_out(tmp_path: Path) -> None:
+    whole = measurer(tmp_path, int8=0.9, accepted={}).measure()
+    assert whole.views["as_is"].fp32.map50_95 > 0.99
+    assert whole.gate.rows["person"].loss_points == 0
+    assert whole.gate.images + whole.threshold_set.images == 90
+    assert whole.thresholds.values["person"] == pytest.approx(0.9, abs=0.002)
+    with pytest.raises(GateError, match=r"no bundle was written\noverall: INT8 loses 100.00 points of mAP50-95"):
+        measurer(tmp_path, int8=0.0, accepted={}).measure()
+    with pytest.raises(GateError, match="person: INT8 loses 100"):
+        measurer(tmp_path, int8=0.0, accepted={"overall": 100.0}).measure()
+    let_out = measurer(tmp_path, int8=0.0, accepted={"overall": 100.0, "person": 100.0}).measure()
+    assert let_out.gate.rows["person"].accepted_points == 100.0
 
 
 def scored(**ap: float) -> Score:

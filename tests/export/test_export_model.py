@@ -190,3 +190,37 @@ def test_missing_and_foreign_weights_are_told(
     text.write_text("not weights")
     assert main([str(text), *common]) == EX_CONFIG
     assert "text.pt: cannot be loaded" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        ("picture", "003.jpg: no readable image"),
+        ("calibration picture", "000.jpg: no readable image"),
+        ("class", "val: no labelled box of thing 5"),
+        ("label", "001.txt: line 1: class 7"),
+        ("small", "15 images"),
+    ],
+)
+def test_a_faulty_data_set_is_told_before_anything_is_quantised(
+    weights: Path, data_yaml: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], *, damage: str, words: str
+) -> None:
+    root = data_yaml.parent
+    match damage:
+        case "picture":
+            (root / "images/val/003.jpg").write_bytes(b"\xff\xd8 torn")
+        case "calibration picture":
+            (root / "images/train/000.jpg").write_bytes(b"")
+        case "class":
+            data_yaml.write_text(data_yaml.read_text() + "  3: thing 5\n")
+        case "label":
+            (root / "labels/val/001.txt").write_text("7 0.5 0.5 0.1 0.1\n")
+        case "small":
+            for number in range(3):
+                (root / f"images/train/{number:03}.jpg").unlink()
+    out = tmp_path / "bundle"
+    assert main([str(weights), "--data", str(data_yaml), "--out", str(out), *SMALL]) == EX_DATAERR
+    said = capsys.readouterr()
+    assert words in said.err
+    assert "quantising" not in said.out
+    assert not out.exists()
