@@ -57,6 +57,7 @@ class IncidentLog:
         self._size = -1
         self._head = Head(0, FIRST_PREV)
         self._keys: set[str] = set()
+        self._trouble = ""
         fresh = not self.path.exists()
         try:
             with self._opened():
@@ -70,6 +71,11 @@ class IncidentLog:
     def head(self) -> Head:
         """As of the last append; answers from memory."""
         return self._head
+
+    @property
+    def trouble(self) -> str:
+        """Why the last append failed; empty: it did not. For health."""
+        return self._trouble
 
     def append(self, kind: str, data: dict[str, Any]) -> Head:
         """Add a record; on return it is on disk, synced. Returns what it became.
@@ -86,7 +92,10 @@ class IncidentLog:
                     os.fdatasync(descriptor)
             except OSError as error:
                 self._size = -1  # what is there now is looked up before the next one
-                raise self._unusable(error) from error
+                failure = self._unusable(error)
+                self._trouble = failure.message
+                raise failure from error
+            self._trouble = ""
             return self._head
 
     def _write(self, descriptor: int, kind: str, data: dict[str, Any]) -> None:

@@ -77,6 +77,11 @@ class PictureRing:
                 oldest = min((q for q in self._kept.values() if q), key=lambda q: q[0].t_mono_s)
                 self._bytes -= len(oldest.popleft().jpeg)
 
+    def cameras(self) -> list[str]:
+        """Cameras of which there are pictures now."""
+        with self._lock:
+            return [name for name, kept in self._kept.items() if kept]
+
     def between(self, camera: str, begin_s: float, end_s: float) -> list[Kept]:
         """The camera's pictures of that time, in order; monotonic seconds, both ends included."""
         with self._lock:

@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from edge.alerts.email import EmailChannel
     from edge.alerts.evidence import EvidenceStore
     from edge.alerts.gpio import GpioIndicator, NoIndicator
+    from edge.alerts.inputs import GpioInputs
     from edge.alerts.interface import Indicator
     from edge.alerts.outbox import Outbox
     from edge.alerts.worker import DeliveryWorker
@@ -79,6 +80,7 @@ class Appliance:
         self._clock = clock or SystemClock()
         self._boot_id = boot_id()
         self._stop = threading.Event()
+        self._inputs: GpioInputs | None = None
 
     def run(self) -> int:
         """Guard until SIGTERM or SIGINT, or until every video file is over; returns the exit code.
@@ -182,7 +184,7 @@ class Appliance:
             outbox=outbox,
             writer=writer,
             delivery=delivery,
-            troubles=lambda: troubles(database, outbox, channel),
+            troubles=lambda: [*troubles(database, outbox, channel), *self._local_troubles(incident_log)],
             incident_store=incident_store,
             indicator=indicator,
             clock=clock,
@@ -327,10 +329,17 @@ class Appliance:
         if built is None:
             return None
         inputs, actions = built
+        self._inputs = inputs
         inputs.start()
         stack.callback(inputs.close)
         chores.append(actions.chore)
         return actions.observe
+
+    def _local_troubles(self, incident_log: IncidentLog) -> list[str]:
+        found = [incident_log.trouble] if incident_log.trouble else []
+        if self._inputs:
+            found += [f"input {name} cannot be read: {why}" for name, why in self._inputs.faults().items()]
+        return found
 
     def _mail(
         self, database: Database, outbox: Outbox, evidence: EvidenceStore

@@ -57,7 +57,8 @@ class Sheets:
         """An alert is on disk; if it opens an incident of a camera, a sheet will follow."""
         if alert.kind != "opened" or not alert.camera:
             return
-        if not self._ring.between(alert.camera, alert.created_mono_s - self._before_s, alert.created_mono_s + 0.1):
+        begin_s, end_s = alert.created_mono_s - self._before_s, alert.created_mono_s + 0.1
+        if not self._ring.between(self._camera_of(alert), begin_s, end_s):
             return  # taken over from before a restart, or no picture at all
         with self._lock:
             self._pending[alert.incident_id] = alert
@@ -78,9 +79,14 @@ class Sheets:
         for alert in due:
             self._make(alert)
 
+    def _camera_of(self, alert: Alert) -> str:
+        """A button has no picture of its own: what the first camera saw is worth more than nothing."""
+        cameras = self._ring.cameras()
+        return alert.camera if alert.camera in cameras or not cameras else cameras[0]
+
     def _make(self, opening: Alert) -> None:
         at_s = opening.created_mono_s
-        kept = self._ring.between(opening.camera, at_s - self._before_s, at_s + self._after_s)
+        kept = self._ring.between(self._camera_of(opening), at_s - self._before_s, at_s + self._after_s)
         if len(kept) < _FEWEST:
             return
         image = contact_sheet(pick(kept, at_s), at_s)

@@ -286,3 +286,17 @@ def test_kill_9_loses_no_record_that_was_acknowledged(tmp_path: Path) -> None:
         verdict = check_log(tmp_path / LOG_NAME, tmp_path / "evidence", public_key=key.public)
         assert verdict.faults == []
         assert verdict.head.number >= acknowledged
+
+
+def test_a_log_that_fails_says_so_until_it_works_again(box: Box) -> None:
+    kept = box.path.read_bytes()
+    box.path.unlink()
+    box.path.mkdir()
+    with pytest.raises(StateError, match=r"incidents\.log cannot be written"):
+        box.log.append("incident", {})
+    assert "cannot be written" in box.log.trouble
+    box.path.rmdir()
+    box.path.write_bytes(kept)
+    box.log.append("incident", {})
+    assert box.log.trouble == ""
+    assert box.check().faults == []

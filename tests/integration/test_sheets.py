@@ -138,6 +138,13 @@ def test_no_sheet_without_pictures_from_before_or_for_other_mails(bench: Bench) 
     assert bench.mails == []
 
 
+def test_a_panic_button_gets_what_the_camera_saw(bench: Bench) -> None:
+    bench.film(9)
+    bench.sheets.expect(make_alert(camera="panic-button", created_mono_s=bench.clock.monotonic_s()))
+    bench.sheets.make_due(everything=True)
+    assert [(m.kind, m.camera) for m in bench.mails] == [("sheet", "panic-button")]
+
+
 def test_the_end_of_a_source_does_not_wait(bench: Bench) -> None:
     bench.film(9)
     bench.sheets.expect(make_alert(created_mono_s=bench.clock.monotonic_s()))
