@@ -22,9 +22,9 @@ FRAMINGS = ("", "16x9")
 _WIDE = 16 / 9
 # A crop may cut so much off a labelled box and still show the thing.
 _MAY_LOSE = 0.10
-_LIGHT_LEFT = 0.06
-_PHOTONS = 350.0
-_ROW_NOISE = 0.004
+_LIGHT_LEFT = 0.08
+_PHOTONS = 600.0
+_ROW_NOISE = 0.0015
 _CURVE = 9.0
 
 
@@ -72,7 +72,7 @@ def lit(image: U8, light: str, rng: np.random.Generator) -> U8:
 
 
 def _low_light(image: U8, rng: np.random.Generator) -> U8:
-    """Six hundredths of the light: photons are counted, rows are read with a noise of their own, then half amplified back."""
+    """Eight hundredths of the light: photons are counted, rows are read with a noise of their own, and four times the signal is shown."""
     linear = (np.arange(256, dtype=np.float32) / 255) ** 2.2
     photons = rng.poisson(linear[image] * (_LIGHT_LEFT * _PHOTONS)).astype(np.float32)
     seen = photons / np.float32(_PHOTONS) + rng.standard_normal((image.shape[0], 1, 1), np.float32) * _ROW_NOISE
