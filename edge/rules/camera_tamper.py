@@ -17,14 +17,15 @@ if TYPE_CHECKING:
 COVERED, SPRAYED, BLINDED, DARK = "covered", "sprayed over", "blinded", "in the dark or covered"
 DEFOCUSED, TURNED, FROZEN = "out of focus", "turned away", "frozen"
 
-_EVERY_S = 0.5
+_EVERY_S = 0.7
 _LEARN_S = 2.5  # of the first pictures; a fault that is there from the start is what the camera watches
 _FORGET_S = 2.0  # a state that was not seen for this long has to begin anew
 _ANOTHER, _SURE = 0.27, 0.55  # agreement of edges: another picture below, certainly the same one above
 _FAINT = 0.33  # of the reference's contrast
 _PAINTED = 0.35  # share of the structured blocks that show nothing any more
 _BLURRED = 0.45  # of the reference's fine detail
-_BLACK, _WHITE = 14.0, 225.0
+_BLACK, _GLOOM, _WHITE = 14.0, 25.0, 225.0
+_NOISE = 2.0  # grey levels that a sensor's noise changes from look to look
 _STILL = 0.035  # mean change between two looks, as a share of the brightness, of what does not move
 _QUIET = 0.8  # the same of whole blocks, where nobody stands in front of the camera and sways
 _SAME = 0.02  # the same for a picture that does not live: no sensor is without noise
@@ -125,7 +126,7 @@ class CameraTamper:
         other = self._references.get(not look.grey)
         if found is None and other is not None:
             seen = other.compare(look, free)
-            if seen.contrast < _FAINT or seen.detail < _BLURRED or seen.structure < FLAT:
+            if seen.contrast < 1.5 * _FAINT or seen.detail < _BLURRED or seen.structure < FLAT:
                 return other  # a cloth is grey, too: only a picture that shows something is that of infrared light
         if found is None and look.brightness >= _BLACK:
             found = self._references[look.grey] = Reference(t_s)
@@ -146,7 +147,7 @@ class CameraTamper:
 
 
 def _wrong(look: Look, seen: Compared, *, change: float, stir: float) -> str:
-    still = change < max(1.0, _STILL * look.brightness)
+    still = change < max(_NOISE, _STILL * look.brightness)
     if look.brightness > _WHITE and seen.contrast < _FAINT:
         return BLINDED
     if seen.agreement < _ANOTHER:
@@ -154,6 +155,8 @@ def _wrong(look: Look, seen: Compared, *, change: float, stir: float) -> str:
             return DARK
         if seen.contrast < _FAINT or seen.detail < _BLURRED or seen.structure < FLAT:
             return COVERED
+        if look.brightness < _GLOOM and still:
+            return COVERED  # so little light comes through a cloth
         return TURNED if still else ""
     if seen.lost_bare > _PAINTED and stir < _QUIET:
         return SPRAYED

@@ -18,6 +18,7 @@ _WEAK = 6.0  # an edge of so many grey levels counts half
 STRUCTURED = 0.25  # a block with so much edge shows something
 FLAT = 0.45  # a picture with less than this share of the reference's structured blocks shows nothing
 _OVEREXPOSED = 235.0
+_DIM = 10.0  # grey levels below which contrast is mostly noise
 _BARE = 0.35  # a block with less of its fine detail shows nothing
 _LOST = 0.35  # a block that agrees less with its reference is another one
 _SLOW_S = 60.0  # how long the reference takes to follow the hours of the day
@@ -136,8 +137,8 @@ class Reference:
         bare = (look.detail < _BARE * self._detail) & (look.level < _OVEREXPOSED)
         sharp_then = float(self._detail[then].sum()) / (float(self._contrast[then].sum()) + count)
         sharp_now = float(look.detail[then].sum()) / (float(look.contrast[then].sum()) + count)
-        faint_then = float(self._contrast[then].sum()) / (float(self._level[then].sum()) + 3 * count)
-        faint_now = float(look.contrast[then].sum()) / (float(look.level[then].sum()) + 3 * count)
+        faint_then = float(self._contrast[then].sum()) / (float(self._level[then].sum()) + _DIM * count)
+        faint_now = float(look.contrast[then].sum()) / (float(look.level[then].sum()) + _DIM * count)
         whole = float(together[then].sum()) / np.sqrt(float(ours[then].sum()) * max(float(theirs[then].sum()), 1e-9))
         return Compared(
             agreement=float(whole),

@@ -101,7 +101,7 @@ def sprayed(picture: U8, _: float) -> U8:
 def test_what_is_done_to_the_camera_is_told_by_name_in_time(change: Change, word: str) -> None:
     said = told(change)
     assert said[0][0] == f"the camera has been {word} for"
-    assert 3.0 <= said[0][1] <= 4.2
+    assert 3.0 <= said[0][1] <= 4.6
     assert len(said) == 1
 
 
@@ -119,7 +119,7 @@ def white(picture: U8, _: float) -> U8:
 def test_what_light_and_people_also_do_takes_longer(change: Change, word: str) -> None:
     said = told(change)
     assert [w for w, _ in said] == [f"the camera has been {word} for"]
-    assert 10.0 <= said[0][1] <= 11.2
+    assert 10.0 <= said[0][1] <= 12.0
 
 
 def test_headlights_and_a_moment_of_darkness_are_nothing() -> None:
@@ -131,7 +131,7 @@ def test_a_picture_that_does_not_live_is_frozen() -> None:
     still = noisy(ROOM, 3)
     said = told(lambda _, __: still, noise=False)
     assert [w for w, _ in said] == ["the camera has been frozen for"]
-    assert 8.0 <= said[0][1] <= 9.7
+    assert 8.0 <= said[0][1] <= 10.0
 
 
 @pytest.mark.parametrize(
@@ -170,7 +170,7 @@ def test_it_stays_true_until_somebody_says_that_it_is_right() -> None:
     assert told(turned, seconds=30, watch=watch)
     moment = scene(130.0)
     moment = replace(moment, frame=replace(moment.frame, image=noisy(room(2), 1)))
-    for t_s in (30.0, 30.6, 31.2):
+    for t_s in (30.0, 30.8, 31.6):
         still_said = watch.update(replace(moment, frame=replace(moment.frame, t_mono_s=t_s)))
     assert still_said
     watch.relearn()
