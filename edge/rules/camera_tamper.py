@@ -155,9 +155,8 @@ def _wrong(look: Look, seen: Compared, *, change: float, stir: float) -> str:
             return DARK
         if seen.contrast < _FAINT or seen.detail < _BLURRED or seen.structure < FLAT:
             return COVERED
-        if look.brightness < _GLOOM and still:
-            return COVERED  # so little light comes through a cloth
-        return TURNED if still else ""
+        # So little light comes through a cloth.
+        return (COVERED if look.brightness < _GLOOM else TURNED) if still else ""
     if seen.lost_bare > _PAINTED and stir < _QUIET:
         return SPRAYED
     return DEFOCUSED if seen.detail < _BLURRED else ""
