@@ -122,9 +122,9 @@ def test_nothing_acknowledged_is_lost_and_the_log_holds(tmp_path: Path) -> None:
         assert found
         heads.append(Head(int(found[1]), found[2]))
         pictures = len([p for p in mail.message.walk() if p.get_content_maintype() == "image"])
-        # 552 is taken for "too large": the mail goes without its pictures, and says so.
-        assert pictures == 2 or "2 pictures are missing" in words
+        # 552 is taken for "too large", and a writer that is far behind lets go of pictures: the mail says so.
+        assert pictures == 2 or "2 pictures are missing" in words or "There is no picture of this moment" in words
     key = open_device_key(tmp_path)
     verdict = check_log(tmp_path / LOG_NAME, tmp_path / "evidence", public_key=key.public, heads=heads)
     assert verdict.faults == []
-    assert verdict.pictures >= 2 * len(set(stored))
+    assert verdict.records >= len(set(stored))
