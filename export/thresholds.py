@@ -20,6 +20,8 @@ PRECISE = ("firearm", "knife", "tool")
 PRECISION = 0.90
 # With fewer labelled boxes a threshold of our own would be noise.
 MIN_BOXES = 10
+# One lucky hit at the top of the list is a precision of 1.00 and proves nothing.
+MIN_DETECTIONS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,7 @@ def choose(
 def rule(precise: Collection[str], *, floor: float, default: float) -> str:
     """The rule in words, for the manifest."""
     return (
-        f"{', '.join(precise) or 'no class'}: the lowest score with precision >= {PRECISION:.2f} on the threshold images, "
+        f"{', '.join(precise) or 'no class'}: the lowest score with precision >= {PRECISION:.2f} over {MIN_DETECTIONS} or more detections in the threshold images, "
         f"or the best F1 and low_precision where that is never reached; every other class: the score with the best F1; "
         f"IoU 0.5, at least {floor}; fewer than {MIN_BOXES} labelled boxes: {max(default, floor)}, not measured"
     )
@@ -80,7 +82,8 @@ def _one(judged: Sequence[Judged], class_id: int, *, precise: bool) -> tuple[flo
     # Detections of the same score come together or not at all.
     last = np.append(found.score[1:] != found.score[:-1], True)
     if precise:
-        good = np.flatnonzero(last & (found.precision >= PRECISION))
+        enough = np.arange(1, len(found.score) + 1) >= MIN_DETECTIONS
+        good = np.flatnonzero(last & enough & (found.precision >= PRECISION))
         if len(good):
             return _down(found.score[good[-1]]), True
     best = int(np.argmax(np.where(last, found.f1, -1)))

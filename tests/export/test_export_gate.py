@@ -68,6 +68,8 @@ def test_a_weapon_that_is_never_precise_enough_says_so() -> None:
     assert found.low_precision == ("firearm",)
     assert found.values["firearm"] == pytest.approx(0.6, abs=0.002)
     assert thresholds.choose(judged, NAMES, {1: 1}, precise=()).low_precision == ()
+    lucky = [seen(0.9, 1), *judged]
+    assert thresholds.choose(lucky, NAMES, {1: 1}).low_precision == ("firearm",), "one hit proves no precision"
 
 
 def test_any_other_class_takes_the_best_f1() -> None:
