@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge.detect.manifest import Gate, ThresholdSet, View
+from edge.detect.onnx import EXACT_SUMS
 from export import dataset, evaluate, gate, matches, thresholds
 from export.bundle import make_manifest, write_bundle
 from export.sources import by_source, divide
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from export.onnx_export import FloatModel
     from export.sources import Origin
 
-# The runtime asks onnxruntime for sums that cannot saturate; what its own default costs on this machine is told too.
+# Judged with sums that cannot saturate, as the runtime's are; what onnxruntime's own default costs here is told too.
 _DEFAULT_SUMS = {"session.x64quantprecision": "0"}
 
 
@@ -153,7 +154,12 @@ class Measurer:
 
     def _judge(self, bundle: Path, view: ViewSpec, config: Mapping[str, str] | None = None) -> tuple[Judged, ...]:
         return evaluate.judge(
-            bundle, self._val, self._pairs, threads=self._choices.threads, view=view, session_config=config
+            bundle,
+            self._val,
+            self._pairs,
+            threads=self._choices.threads,
+            view=view,
+            session_config=config or EXACT_SUMS,
         )
 
     def _view(
