@@ -287,8 +287,9 @@ class WriterWorker:
             # Whatever is wrong with a picture, the alert goes on without it.
             self._pictures_lost += 1
             message = error.message if isinstance(error, KioskError) else f"{type(error).__name__}: {error}"
-            log.exception(
+            log.error(
                 f"incident {incident.incident_id}: a picture is missing: {message}",
+                exc_info=not isinstance(error, KioskError),  # a known trouble says it all in its words
                 extra={"kg": {"event": "evidence_failed", "incident_id": incident.incident_id, "error": message}},
             )
         return tuple(saved)
