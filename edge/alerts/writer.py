@@ -287,9 +287,9 @@ class WriterWorker:
             # Whatever is wrong with a picture, the alert goes on without it.
             self._pictures_lost += 1
             message = error.message if isinstance(error, KioskError) else f"{type(error).__name__}: {error}"
-            log.error(
+            log.error(  # noqa: TRY400 - a known trouble says it all in its words
                 f"incident {incident.incident_id}: a picture is missing: {message}",
-                exc_info=not isinstance(error, KioskError),  # a known trouble says it all in its words
+                exc_info=not isinstance(error, KioskError),
                 extra={"kg": {"event": "evidence_failed", "incident_id": incident.incident_id, "error": message}},
             )
         return tuple(saved)
