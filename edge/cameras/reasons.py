@@ -12,8 +12,9 @@ if TYPE_CHECKING:
 
 # An HTTP status, where FFmpeg's lines have one; a port or a path may hold the same digits.
 _STATUS = r"(?:failed: |http_code=|HTTP error |returned |HTTP/1\.[01] |RTSP/1\.0 ){}\b"
-# Lines for debugging (FFmpeg's levels above 24, warning) repeat requests with passwords: only looked through, never shown.
-_CHATTER = re.compile(r"^\s*\[OPENCV:FFMPEG:(?:3[0-9]|4[0-9]|5[0-9])\]")
+# Only errors are shown (FFmpeg's levels below 24): a warning, such as one about a pixel format, is no reason, and lines for
+# debugging repeat requests with passwords. Those are looked through for what is known, no more.
+_CHATTER = re.compile(r"^\s*\[OPENCV:FFMPEG:(?:2[4-9]|3[0-9]|4[0-9]|5[0-9])\]")
 _PREFIX = re.compile(r"^\s*(?:\[[^\]]*\]\s*)+")
 # (pattern, words, what to do): the first that matches any line wins, so the most telling come first.
 _KNOWN: tuple[tuple[re.Pattern[str], str, str], ...] = tuple(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -159,9 +160,13 @@ def test_without_pictures_the_camera_is_lost_and_then_found(start: Callable[...,
         frozen_s = time.monotonic()
         wait_for(lambda: camera.status().state == "lost")
         assert time.monotonic() - frozen_s >= 1.0
-        with pytest.raises(CameraLost, match="no picture"):
+        # The child, whose read has the same limit, and its supervisor notice it at the same time: either may tell it,
+        # and the next child may have something to say about opening by now.
+        with pytest.raises(CameraLost, match="no fresh picture within"):
             camera.read(0.1)
-        assert "no picture for 0.5 s although it is open" in camera.status().detail
+        assert re.search(
+            "no picture for 0.5 s although it is open|sends no further frame|did not open", camera.status().detail
+        )
         real.thaw()
         read_until(camera)
         assert camera.status().state == "live"
