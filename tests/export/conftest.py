@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING
 
 import cv2
@@ -66,3 +67,17 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("weights") / "random.pt"
     model.save(str(path))
     return path
+
+
+@pytest.fixture(scope="session")
+def trains() -> None:
+    """Skips where ultralytics cannot train: its validator needs torchvision's compiled part.
+
+    The builds of torchvision that pip offers are made for torch with CUDA; beside a CPU build of torch they do not load.
+    """
+    try:
+        importlib.import_module("torchvision")
+    except Exception as error:  # a broken extension raises what it likes
+        pytest.skip(
+            f"torchvision does not load beside this torch ({error}); EXPORT_PYTHON names a Python where it does"
+        )

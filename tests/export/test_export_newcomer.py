@@ -21,7 +21,7 @@ from edge.errors import EX_CONFIG, EX_DATAERR
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-pytestmark = pytest.mark.export
+pytestmark = [pytest.mark.export, pytest.mark.usefixtures("trains")]
 
 FOOTAGE = Path(__file__).parents[2] / "firmware_config" / "demo" / "lobby.mp4"
 

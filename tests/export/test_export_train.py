@@ -160,6 +160,7 @@ def test_images_of_a_source_can_be_left_out(data_yaml: Path) -> None:
         read_for_training(data_yaml, leave_out=["*"])
 
 
+@pytest.mark.usefixtures("trains")
 def test_a_killed_run_goes_on_from_its_last_whole_epoch(weights: Path, data_yaml: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     command = [sys.executable, "-m", "export.train", "--data", str(data_yaml), "--weights", str(weights)]
@@ -198,6 +199,7 @@ def _epochs(state: Path) -> int:
     return int(json.loads(state.read_text()).get("epochs_done", 0)) if state.is_file() else 0
 
 
+@pytest.mark.usefixtures("trains")
 def test_persons_are_filled_in_where_nobody_labelled_them(weights: Path, data_yaml: Path, tmp_path: Path) -> None:
     from export.fill_persons import fill_persons  # noqa: PLC0415
 

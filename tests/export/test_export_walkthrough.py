@@ -13,7 +13,7 @@ pytest.importorskip("ultralytics")
 
 import export  # noqa: E402 - after what may skip
 
-pytestmark = pytest.mark.export
+pytestmark = [pytest.mark.export, pytest.mark.usefixtures("trains")]
 
 NOTEBOOK = Path(export.__file__).parent / "walkthrough.ipynb"
 FOOTAGE = Path(__file__).parents[2] / "firmware_config" / "demo" / "lobby.mp4"
