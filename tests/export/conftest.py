@@ -77,7 +77,7 @@ def trains() -> None:
     """
     try:
         importlib.import_module("torchvision")
-    except Exception as error:  # a broken extension raises what it likes
+    except Exception as error:  # noqa: BLE001 - a broken extension raises what it likes
         pytest.skip(
             f"torchvision does not load beside this torch ({error}); EXPORT_PYTHON names a Python where it does"
         )
