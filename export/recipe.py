@@ -95,6 +95,7 @@ class Ultralytics(_Strict):
     cos_lr: bool = False
     mosaic: Unit = 1.0
     close_mosaic: Annotated[int, Field(ge=0)] = 10
+    warmup_epochs: Annotated[float, Field(ge=0, le=20)] = 3.0
     mixup: Unit = 0.0
     scale: Unit = 0.5
     translate: Unit = 0.1

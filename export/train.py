@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -55,8 +56,10 @@ def _parser() -> argparse.ArgumentParser:
     add("--batch", type=arguments.positive, default=32, help="pictures per step (default %(default)s)")
     add("--device", default="cpu", help="cpu, or the number of a CUDA device (default %(default)s)")
     add("--workers", type=int, default=4, help="processes that load pictures for a CUDA device (default %(default)s)")
-    add("--amp", action="store_true",
-        help="half precision where it is safe (CUDA); ultralytics fetches a file of its own to check that first")  # fmt: skip
+    add("--precision", choices=("fp32", "bf16", "fp16"), default="fp32",
+        help="bf16: nearly twice as fast on processors that have it (AVX-512 BF16, AMX) and on CUDA; fp16: CUDA, "
+        "ultralytics fetches a file of its own to check that first (default %(default)s)")  # fmt: skip
+    add("--cache", action="store_true", help="keep the decoded pictures in memory")
     add("--seed", type=int, default=0, help="default %(default)s")
     add(
         "--allow-empty",
@@ -86,6 +89,8 @@ def _train(args: argparse.Namespace) -> None:
         raise MissingInputError(f"{args.weights}: no such file", hint="name the weights to start from")
     if args.time is not None and not 0 < args.time < 10_000:
         raise ExportError(f"--time {args.time}", hint="hours, more than 0")
+    # ultralytics trains on one thread of a processor unless told otherwise, before it is imported.
+    os.environ.setdefault("OMP_NUM_THREADS", str(len(os.sched_getaffinity(0))))
     _say("checking every picture and every label")
     from export.preflight import read_for_training  # noqa: PLC0415
 
@@ -107,7 +112,9 @@ def _train(args: argparse.Namespace) -> None:
     training.write_data_yaml(
         args.out / "data.yaml", names=train.names, train=pictures, val=training.write_list(args.out / "val.txt", val)
     )
-    source = run.train(device=args.device, batch=args.batch, workers=args.workers, amp=args.amp)
+    source = run.train(
+        device=args.device, batch=args.batch, workers=args.workers, precision=args.precision, cache=args.cache
+    )
     _say(f"done: {source}, {source.stat().st_size / 1e6:.2f} MB; the curve is in {args.out / 'run' / 'results.csv'}")
 
 
@@ -123,6 +130,7 @@ def _settings(args: argparse.Namespace, recipe: Recipe) -> dict[str, Any]:
         "recipe_sha256": recipe.sha256(),
         "imgsz": args.imgsz,
         "epochs": args.epochs,
+        "precision": args.precision,
         "hours": args.time,
         "seed": args.seed,
         "left_out": " ".join(sorted(args.leave_out)),

@@ -27,11 +27,30 @@ SOURCE_NAME = "source.pt"
 
 
 class KioskTrainer(DetectionTrainer):  # type: ignore[misc] # ultralytics has no type information
-    """ultralytics' trainer, with the recipe's effects on every training picture just before it becomes a tensor."""
+    """ultralytics' trainer, with the recipe's effects on every training picture just before it becomes a tensor.
 
-    def __init__(self, *args: Any, recipe: Recipe, **kwargs: Any) -> None:
+    :param bf16: compute the network in bfloat16 on the processor (the losses stay float32): ultralytics offers that
+        on graphics cards only.
+    """
+
+    def __init__(self, *args: Any, recipe: Recipe, bf16: bool = False, **kwargs: Any) -> None:
         self._augment = KioskAugment(recipe)
+        self._bf16 = bf16
         super().__init__(*args, **kwargs)
+
+    def _setup_train(self) -> None:
+        super()._setup_train()
+        if not self._bf16:
+            return
+        # After ultralytics took its moving average: what is validated and saved knows nothing of this.
+        self.model.to(memory_format=torch.channels_last)
+        predict = self.model.predict
+
+        def in_bfloat16(x: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
+            with torch.autocast("cpu", dtype=torch.bfloat16):
+                return _as_float(predict(x.contiguous(memory_format=torch.channels_last), *args, **kwargs))
+
+        self.model.predict = in_bfloat16
 
     def read_results_csv(self) -> dict[str, Any]:
         """Nothing: the curve is in results.csv, and copying it into every checkpoint takes a further library."""
@@ -51,6 +70,17 @@ class KioskTrainer(DetectionTrainer):  # type: ignore[misc] # ultralytics has no
             dataset.build_transforms = build
             dataset.transforms.insert(len(dataset.transforms.transforms) - 1, self._augment)
         return dataset
+
+
+def _as_float(value: Any) -> Any:
+    """The network's outputs, however nested, as float32."""
+    if isinstance(value, torch.Tensor):
+        return value.float()
+    if isinstance(value, dict):
+        return {key: _as_float(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(_as_float(item) for item in value)
+    return value
 
 
 class Run:
@@ -88,7 +118,7 @@ class Run:
         """Whether there is nothing left to train."""
         return bool(self._state.get("finished")) and (self._folder / SOURCE_NAME).is_file()
 
-    def train(self, *, device: str, batch: int, workers: int, amp: bool) -> Path:
+    def train(self, *, device: str, batch: int, workers: int, precision: str, cache: bool) -> Path:
         """Train to the end and return ``source.pt``: the best epoch, half precision, without the optimiser.
 
         :raises ExportError: ultralytics cannot train with this.
@@ -102,14 +132,23 @@ class Run:
         spent_s = float(self._state.get("spent_s", 0.0))
         over = self.epochs_done >= epochs or (hours is not None and spent_s >= hours * 3600)
         if not (resumed and (over or self._state.get("finished"))):
-            self._fit(checkpoint if resumed else None, device=device, batch=batch, workers=workers, amp=amp)
+            self._fit(
+                checkpoint if resumed else None,
+                device=device,
+                batch=batch,
+                workers=workers,
+                precision=precision,
+                cache=cache,
+            )
         best = self._folder / "run" / "weights" / "best.pt"
         write_source(best, self._folder / SOURCE_NAME, provenance=self._settings)
         self._state["finished"] = True
         self._write_state()
         return self._folder / SOURCE_NAME
 
-    def _fit(self, checkpoint: Path | None, *, device: str, batch: int, workers: int, amp: bool) -> None:
+    def _fit(
+        self, checkpoint: Path | None, *, device: str, batch: int, workers: int, precision: str, cache: bool
+    ) -> None:
         model = YOLO(str(checkpoint or self._weights))
         keep = _Keeper(self)
         model.add_callback("on_train_epoch_start", keep.epoch_starts)
@@ -123,7 +162,8 @@ class Run:
             "batch": batch,
             "device": device,
             "workers": workers,
-            "amp": amp,
+            "amp": precision == "fp16" or ("bf16" if precision == "bf16" and device != "cpu" else False),
+            "cache": "ram" if cache else False,
             "seed": self._settings["seed"],
             "deterministic": True,
             "project": str(self._folder),
@@ -134,8 +174,9 @@ class Run:
         }
         if checkpoint is not None:
             arguments["resume"] = str(checkpoint)
+        trainer = functools.partial(KioskTrainer, recipe=self._recipe, bf16=precision == "bf16" and device == "cpu")
         try:
-            model.train(trainer=functools.partial(KioskTrainer, recipe=self._recipe), **arguments)
+            model.train(trainer=trainer, **arguments)
         except (AssertionError, FileNotFoundError, RuntimeError, ValueError) as error:
             raise ExportError(f"ultralytics stopped training: {error}", hint=f"see {self._folder}/run") from error
 
