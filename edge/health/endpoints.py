@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import math
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -19,10 +20,12 @@ from edge.health.interface import Check, Report, Status
 from edge.health.page import render
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Sequence
+    from concurrent.futures import Future
     from datetime import datetime
 
     from starlette.requests import Request
+    from starlette.routing import BaseRoute
 
     from edge.clock import Clock
     from edge.health.interface import HealthSource
@@ -41,19 +44,35 @@ class Endpoints:
     :param source: asked in a thread of its own, one question at a time: a stuck source blocks no other request.
     :param version: of the software.
     :param clock: for the times in answers.
+    :param more_routes: further routes; they come first, so one for "/" takes the plain page's place. All of them need
+        the token, on loopback too, but those whose path stands in ``glance_paths``. Their handlers may run in several
+        event loops (health port, control socket): nothing in them may belong to one loop.
+    :param glance_paths: further paths that show no picture and change nothing: on loopback they need no token.
     """
 
-    def __init__(self, source: HealthSource, *, version: str, clock: Clock) -> None:
+    def __init__(
+        self,
+        source: HealthSource,
+        *,
+        version: str,
+        clock: Clock,
+        more_routes: Sequence[BaseRoute] = (),
+        glance_paths: Collection[str] = (),
+    ) -> None:
+        self._more_routes = list(more_routes)
+        self._glance_paths = frozenset(glance_paths)
         self._source = source
         self._version = version
         self._clock = clock
         self._asker = ThreadPoolExecutor(max_workers=3, thread_name_prefix="health-ask")
-        self._asked: dict[str, asyncio.Future[Any]] = {}
+        self._asked: dict[str, Future[Any]] = {}
+        self._asking = threading.Lock()
 
     def application(self, *, allowed_hosts: Collection[str] = ()) -> Guard:
         """The ASGI application, its guard outermost: even an answer about a crash carries the security headers."""
         routes = Starlette(
             routes=[
+                *self._more_routes,
                 Route("/livez", self.livez),
                 Route("/readyz", self.readyz),
                 Route("/health", self.health),
@@ -95,13 +114,13 @@ class Endpoints:
         )
 
     async def _ask(self, name: str, question: Callable[[], T], otherwise: Callable[[str], T]) -> T:
-        """The source's answer; requests that come meanwhile share it."""
-        asked = self._asked.get(name)
-        if asked is None or asked.done():
-            asked = asyncio.get_running_loop().run_in_executor(self._asker, question)
-            self._asked[name] = asked
+        """The source's answer; requests that come meanwhile share it, whatever event loop they are in."""
+        with self._asking:
+            asked = self._asked.get(name)
+            if asked is None or asked.done():
+                asked = self._asked[name] = self._asker.submit(question)
         try:
-            answer: T = await asyncio.wait_for(asyncio.shield(asked), _PATIENCE_S)
+            answer: T = await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(asked)), _PATIENCE_S)
         except (asyncio.TimeoutError, TimeoutError):
             return otherwise(f"the appliance does not answer within {_PATIENCE_S:.0f} s: restart it, then read its log")
         except Exception:

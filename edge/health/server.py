@@ -18,7 +18,10 @@ from edge.health.endpoints import Endpoints
 from edge.health.guard import bounded_protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
+
+    from starlette.routing import BaseRoute
+    from starlette.types import ASGIApp
 
     from edge.clock import Clock
     from edge.health.interface import HealthSource
@@ -43,6 +46,7 @@ class HealthServer:
     :param allowed_hosts: names under which a browser may call, besides addresses and "localhost".
     :param max_connections: the oldest connection gives way to one more.
     :param max_connection_s: no connection lives longer, whatever it waits for.
+    :param more_routes, glance_paths: as for ``Endpoints``.
     """
 
     def __init__(
@@ -56,13 +60,22 @@ class HealthServer:
         allowed_hosts: Collection[str] = (),
         max_connections: int = 64,
         max_connection_s: float = 30.0,
+        more_routes: Sequence[BaseRoute] = (),
+        glance_paths: Collection[str] = (),
     ) -> None:
         self._host = host
         self._port = port
-        self._endpoints = Endpoints(source, version=version, clock=clock or SystemClock())
+        self._endpoints = Endpoints(
+            source,
+            version=version,
+            clock=clock or SystemClock(),
+            more_routes=more_routes,
+            glance_paths=glance_paths,
+        )
+        self._application = self._endpoints.application(allowed_hosts=allowed_hosts)
         self._server = _QuietServer(
             uvicorn.Config(
-                self._endpoints.application(allowed_hosts=allowed_hosts),
+                self._application,
                 loop="asyncio",
                 http=bounded_protocol(max_connections, max_connection_s),
                 ws="none",
@@ -82,6 +95,11 @@ class HealthServer:
         )
         self._socket: socket.socket | None = None
         self._thread: threading.Thread | None = None
+
+    @property
+    def application(self) -> ASGIApp:
+        """What is served, for a second door such as the control socket: it may run in another thread's event loop."""
+        return self._application
 
     @property
     def port(self) -> int:
