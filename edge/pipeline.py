@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from edge.errors import CameraEnded, CameraLost, IndicatorError
 from edge.masks import Masks
 from edge.rules.camera_tamper import TURNED
-from edge.types import Frame, IncidentChange, Observation, Scene, Severity, Tracks
+from edge.types import Detections, Frame, IncidentChange, Observation, Scene, Severity, Tracks
 
 if TYPE_CHECKING:
     import threading
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from edge.alerts.interface import Indicator
     from edge.cameras.interface import Camera
     from edge.clock import Clock
+    from edge.detect.gate import StillGate
     from edge.detect.interface import Detector
     from edge.incidents import Incidents
     from edge.rules.interface import Rule
@@ -40,6 +41,7 @@ class Line:
     zones: ZoneMap
     rules: Sequence[Rule]
     masks: Masks = field(default_factory=lambda: Masks(""))
+    gate: StillGate | None = None  # None: the detector sees every frame
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,7 @@ class Vitals:
     """How the pipeline is doing; written by its thread, read by any. Each field is replaced as a whole."""
 
     frames_judged: int = 0
+    frames_still: int = 0  # of these, judged without the detector: empty, and nothing moved
     judged_mono_s: dict[str, float] = field(default_factory=dict)  # camera -> when its newest frame was judged
     captured_mono_s: dict[str, float] = field(default_factory=dict)  # camera -> when that frame was captured
     inference_s: float = 0.0  # smoothed
@@ -102,9 +105,9 @@ class Pipeline:
         line = self._lines[frame.camera]
         frame = line.masks.for_detector(frame)
         began = self._now_s()
-        detections = self._detector.detect(frame)
+        detections = self._detect(line, frame)
         detected = self._now_s()
-        tracks = line.tracker.update(detections, frame.t_mono_s, size=frame.size)
+        tracks = line.tracker.update(detections or Detections.empty(), frame.t_mono_s, size=frame.size)
         counted = line.zones.counted(tracks, frame.size)
         if not counted.all():
             tracks = tracks.where(counted)
@@ -117,16 +120,29 @@ class Pipeline:
         )
         seen = tuple(o for rule in line.rules for o in rule.update(scene))
         changes = self.incidents.update(frame.camera, seen, t_mono_s=frame.t_mono_s, t_utc=frame.t_utc)
-        self._measure(frame, detected - began, self._now_s() - began)
+        self._measure(frame, None if detections is None else detected - began, self._now_s() - began)
         observations = tuple(o for o in seen if isinstance(o, Observation))
         if line.masks and any(o.rule == CAMERA_TAMPER and TURNED in o.what for o in observations):
             line.masks.withheld = True  # they lie somewhere else now: until somebody has looked, nobody gets a picture
         shown = line.masks.for_people(frame)
         return Judged(shown, tracks, line.zones.zones, observations, tuple(changes), withheld=line.masks.withheld)
 
-    def _measure(self, frame: Frame, inference_s: float, step_s: float) -> None:
+    def _detect(self, line: Line, frame: Frame) -> Detections | None:
+        """What the detector finds; ``None`` where the scene is empty and still, and was looked at lately."""
+        gate = line.gate
+        if gate and not gate.wants(frame.image, frame.t_mono_s, followed=line.tracker.follows > 0):
+            return None
+        detections = self._detector.detect(frame)
+        if gate:
+            gate.found(len(detections.score))
+        return detections
+
+    def _measure(self, frame: Frame, inference_s: float | None, step_s: float) -> None:
         v, weight = self.vitals, _SMOOTHING if self.vitals.frames_judged else 1.0
-        v.inference_s += weight * (inference_s - v.inference_s)
+        if inference_s is None:
+            v.frames_still += 1
+        else:
+            v.inference_s += weight * (inference_s - v.inference_s)
         v.step_s += weight * (step_s - v.step_s)
         v.captured_mono_s = {**v.captured_mono_s, frame.camera: frame.t_mono_s}
         v.judged_mono_s = {**v.judged_mono_s, frame.camera: self._now_s()}

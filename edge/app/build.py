@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edge.config import Config, resolve
+from edge.detect.gate import StillGate
 from edge.detect.manifest import read_manifest
 from edge.detect.onnx import OnnxDetector
 from edge.errors import ConfigError
@@ -101,6 +102,7 @@ def build_line(config: Config, camera: CameraTable, detector: Detector) -> Line:
             held_classes=frozenset(detector.classes.index(c) for c in _held(config) if c in detector.classes),
         ),
         zones=zones,
+        gate=StillGate(look_every_s=config.model.still_every_s) if config.model.still_every_s else None,
         rules=[*_people_rules(config, person), *_seen_rules(config, detector, person)],
         masks=Masks(
             camera.name,

@@ -59,6 +59,7 @@ class Model(Table):
 
     path: str = ""
     threads: Annotated[int, Field(ge=1, le=16)] = 2
+    still_every_s: Annotated[float, Field(ge=0, le=10)] = 2.0
 
 
 class SceneTable(Table):

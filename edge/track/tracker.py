@@ -81,6 +81,11 @@ class Tracker:
         self._hits: I64 = np.zeros(0, np.int64)
         self._confirmed: Bool = np.zeros(0, np.bool_)
 
+    @property
+    def follows(self) -> int:
+        """How many tracks there are, also the tentative and the lost."""
+        return len(self._id)
+
     def update(self, detections: Detections, t_mono_s: float, *, size: tuple[int, int] | None = None) -> Tracks:
         """Take one frame's detections; ``t_mono_s`` is its capture time.
 
