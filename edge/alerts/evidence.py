@@ -5,33 +5,37 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import logging
-import os
-import re
 import shutil
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 import cv2
 
 from edge.alerts.database import sync_folder
+from edge.alerts.evidence_files import (
+    HOLD_NAME,
+    files_in,
+    remove_empty_folders,
+    remove_file,
+    safe_name,
+    write_synced,
+)
 from edge.errors import KioskError, StateError
 from edge.types import EvidenceRef
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
     from datetime import datetime
+    from pathlib import Path
 
     from edge.clock import Clock
     from edge.types import U8
 
 log = logging.getLogger(__name__)
 
-_UNSAFE = re.compile(r"[^A-Za-z0-9_-]+")
-_MAX_NAME = 60
 _TOLD_AT_ONCE = 200
-HOLD_NAME = "HOLD"  # in an incident's folder: its pictures stay
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +84,7 @@ class EvidenceStore:
                 f"the evidence folder {folder} cannot be made: {error.strerror}",
                 hint="Its parent must be writable for the service's user.",
             ) from error
-        self._bytes = sum(size for _, size, _ in self._files())
+        self._bytes = sum(size for _, size, _ in files_in(self.folder))
 
     def save(self, image: U8, *, incident_id: str, role: str, t_utc: datetime) -> EvidenceRef:
         """Store a picture; on return its file and its name are on disk and synced.
@@ -110,7 +114,7 @@ class EvidenceStore:
             PurePosixPath(t_utc.strftime("%Y-%m-%d")) / safe_name(incident_id) / f"{safe_name(role)}-{sha256[:16]}.jpg"
         )
         try:
-            self._write(self.folder / relative, data)
+            write_synced(self.folder / relative, data)
         except OSError as error:
             raise StateError(
                 f"the picture {relative} cannot be stored in {self.folder}: {error.strerror}",
@@ -156,7 +160,7 @@ class EvidenceStore:
         :param keep: paths (relative, as in EvidenceRef) that undelivered alerts need: never too old, and the last to go
             when there are too many.
         """
-        files = sorted(self._files())
+        files = sorted(files_in(self.folder))
         total = sum(size for _, size, _ in files)
         # A clock that is not set makes no picture old: it may be decades off in either direction.
         limit = 0.0
@@ -173,11 +177,11 @@ class EvidenceStore:
         self._tell([path for _, path in going], "retention by age or space")
         gone = 0
         for size, path in going:
-            if self._remove(path):
+            if remove_file(path):
                 total -= size
                 gone += 1
         self._bytes = total
-        self._remove_empty_folders()
+        remove_empty_folders(self.folder)
         if gone:
             log.info(
                 f"{gone} pictures were removed by age or space",
@@ -188,13 +192,13 @@ class EvidenceStore:
     def make_room(self, free_bytes: int) -> bool:
         """Remove the oldest pictures until the disk has that many bytes free; False: it still has not."""
         gone = 0
-        for _, size, path in sorted(self._files()):
+        for _, size, path in sorted(files_in(self.folder)):
             if shutil.disk_usage(self.folder).free >= free_bytes:
                 break
             if self.is_held(path.parent):
                 continue
             self._tell([path], "the disk was full")
-            if self._remove(path):
+            if remove_file(path):
                 self._bytes -= size
                 gone += 1
         if gone:
@@ -206,7 +210,7 @@ class EvidenceStore:
 
     def stored(self) -> Stored:
         """Counts by looking at the folder."""
-        sizes = [size for _, size, _ in self._files()]
+        sizes = [size for _, size, _ in files_in(self.folder)]
         return Stored(len(sizes), sum(sizes))
 
     def pictures_of(self, incident_id: str) -> list[str]:
@@ -219,7 +223,7 @@ class EvidenceStore:
         paths = self.pictures_of(incident_id)
         self._tell([self.folder / p for p in paths], why)
         for path in paths:
-            if not self._remove(self.folder / path):
+            if not remove_file(self.folder / path):
                 raise StateError(f"the picture {path} cannot be removed", hint="Try as root.")
         for folder in self.folder.glob(f"*/{safe_name(incident_id)}"):
             with contextlib.suppress(OSError):
@@ -254,66 +258,3 @@ class EvidenceStore:
                 f"that pictures are removed is in no record: {error.message}",
                 extra={"kg": {"event": "log_failed", "error": error.message}},
             )
-
-    def _write(self, path: Path, data: bytes) -> None:
-        """All or nothing: the name appears when the content is on disk."""
-        made = [p for p in (path.parent.parent, path.parent) if not p.exists()]
-        for folder in made:
-            folder.mkdir(mode=0o750, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        try:
-            with temporary.open("wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                temporary.unlink()
-            raise
-        for folder in [path.parent, *(p.parent for p in made)]:
-            sync_folder(folder)
-
-    def _files(self) -> list[tuple[float, int, Path]]:
-        """(modification time in seconds since 1970, bytes, path) of every file."""
-        found: list[tuple[float, int, Path]] = []
-        for folder, _, names in os.walk(self.folder):
-            for name in set(names) - {HOLD_NAME}:
-                path = Path(folder, name)
-                with contextlib.suppress(OSError):
-                    status = path.lstat()
-                    found.append((status.st_mtime, status.st_size, path))
-        return found
-
-    @staticmethod
-    def _remove(path: Path) -> bool:
-        try:
-            path.unlink()
-        except OSError as error:
-            log.warning(
-                f"the picture {path.name} cannot be removed: {error.strerror}",
-                extra={"kg": {"event": "evidence_stuck", "path": str(path), "error": error.strerror}},
-            )
-            return False
-        return True
-
-    def _remove_empty_folders(self) -> None:
-        for folder, _, _ in os.walk(self.folder, topdown=False):
-            if Path(folder) != self.folder:
-                with contextlib.suppress(OSError):  # not empty
-                    Path(folder).rmdir()
-
-
-def safe_name(text: str) -> str:
-    """A file name from anything: letters, digits, - and _; what had to change keeps apart by a hash.
-
-    >>> safe_name("20260301-020000-1f3a")
-    '20260301-020000-1f3a'
-    >>> safe_name("../../etc/passwd")
-    '_etc_passwd-a5a89dc8'
-    """
-    name = _UNSAFE.sub("_", text)
-    if name == text and 0 < len(name) <= _MAX_NAME:
-        return name
-    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:8]
-    return f"{name[:_MAX_NAME]}-{digest}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from edge.alerts import outbox_rows as rows
+from edge.alerts import outbox_changes
 
 if TYPE_CHECKING:
     from edge.alerts.database import Database
@@ -34,4 +34,4 @@ class HeartbeatStore:
     def beaten(self, at: datetime) -> None:
         """There was one more. :raises OutboxError: not stored."""
         with self._database.transaction() as db:
-            rows.count(db, _NAME, 1, text=at.isoformat())
+            outbox_changes.count(db, _NAME, 1, text=at.isoformat())

@@ -5,16 +5,17 @@ from __future__ import annotations
 import logging
 import math
 import random
-import threading
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from edge.alerts import outbox_changes as changes
 from edge.alerts import outbox_rows as rows
 from edge.alerts.alert_json import encode_alert
 from edge.alerts.identity import is_valid_id
-from edge.alerts.outbox_rows import DELIVERED, HELD, WAITING, OutboxStats
-from edge.alerts.schedule import Backoff, remaining_s
+from edge.alerts.outbox_gauge import OutboxGauge
+from edge.alerts.outbox_rows import DELIVERED, HELD, WAITING
+from edge.alerts.schedule import Backoff
 from edge.errors import OutboxError
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
     from edge.alerts.database import Database
-    from edge.alerts.outbox_rows import Entry
+    from edge.alerts.outbox_rows import Entry, OutboxStats
     from edge.clock import Clock
     from edge.types import Alert
 
@@ -71,16 +72,14 @@ class Outbox:
         self._max_age_s = max_age_s
         self._keep_delivered = keep_delivered
         self._log_head = log_head
-        self._stats_lock = threading.Lock()
-        self._stats = OutboxStats()
-        self._oldest_mono_s: float | None = None
+        self._gauge = OutboxGauge(clock=clock, boot_id=boot_id)
         with database.reading() as db:
             self._retries_seen = rows.counted(db, "retry_asked")
         if adopt_schedules:
             self._adopt_schedules()
         else:
             with database.reading() as db:
-                self._refresh(db)
+                self._gauge.read(db)
 
     @property
     def boot_id(self) -> str:
@@ -108,21 +107,10 @@ class Outbox:
                 hint="Allowed: 1 to 200 of A-Z a-z 0-9 . _ -; build it with edge.alerts.identity.alert_id().",
             )
         payload = encode_alert(self.stamped(alert))
-        now_utc = self._clock.utc_now().isoformat()
-        now_s = self._clock.monotonic_s()
         with self._database.transaction() as db:
-            rows.insert(
-                db,
-                alert_id=alert.alert_id,
-                severity=alert.severity,
-                payload=payload,
-                boot_id=self._boot_id,
-                now_s=now_s,
-                now_utc=now_utc,
-                synced=self._clock.synchronised(),
-            )
-            dropped = rows.make_room(db, max_items=self._max_items, max_bytes=self._max_bytes)
-            self._refresh(db)
+            self._insert(db, alert, payload)
+            dropped = changes.make_room(db, max_items=self._max_items, max_bytes=self._max_bytes)
+            self._gauge.read(db)
         for gone in dropped:
             log.error(
                 f"the outbox is full: alert {gone} was dropped",
@@ -164,21 +152,9 @@ class Outbox:
         """
         now_utc = self._clock.utc_now().isoformat()
         with self._database.transaction() as db:
-            changed = db.execute(
-                "UPDATE outbox SET state = ?, delivered_utc = ?, attempts = attempts + 1, last_error = ''"
-                " WHERE alert_id = ? AND state != ?",
-                (DELIVERED, now_utc, alert_id, DELIVERED),
-            ).rowcount
-            if changed:
-                rows.count(db, "delivered", 1, text=now_utc)
-                rows.remember(db, "last_error", "")
-                db.execute("DELETE FROM recipients WHERE alert_id = ?", (alert_id,))
-                db.execute(
-                    "UPDATE outbox SET next_mono_s = ?, channel_wide = 0 WHERE channel_wide = 1 AND state IN (?, ?)",
-                    (self._clock.monotonic_s(), WAITING, HELD),
-                )
-                rows.trim_delivered(db, self._keep_delivered)
-            self._refresh(db)
+            if changes.delivered(db, alert_id, now_s=self._clock.monotonic_s(), now_utc=now_utc):
+                changes.trim_delivered(db, self._keep_delivered)
+            self._gauge.read(db)
 
     def mark_failed(
         self,
@@ -197,32 +173,24 @@ class Outbox:
         :raises OutboxError: not stored.
         """
         with self._database.transaction() as db:
-            row = db.execute("SELECT delay_s FROM outbox WHERE alert_id = ?", (alert_id,)).fetchone()
-            last_s = 0.0 if row is None else float(row[0])
+            last_s = changes.last_delay_s(db, alert_id)
             if permanent:
                 delay_s = self._backoff.refused(self._rng)
             else:
                 delay_s = min(self._backoff.next_s(last_s, self._rng), longest_s)
-            now_utc = self._clock.utc_now()
-            db.execute(
-                "UPDATE outbox SET state = ?, attempts = attempts + 1, delay_s = ?, boot_id = ?, next_mono_s = ?,"
-                " next_utc = ?, last_error = ?, channel_wide = ? WHERE alert_id = ? AND state IN (?, ?)",
-                (
-                    HELD if permanent else WAITING,
-                    # A held alert starts its backoff anew once the refusal is mended.
-                    0.0 if permanent else delay_s,
-                    self._boot_id,
-                    self._clock.monotonic_s() + delay_s,
-                    (now_utc + timedelta(seconds=delay_s)).isoformat(),
-                    error,
-                    int(channel_wide),
-                    alert_id,
-                    WAITING,
-                    HELD,
-                ),
+            changes.failed(
+                db,
+                alert_id,
+                error,
+                delay_s=delay_s,
+                permanent=permanent,
+                channel_wide=channel_wide,
+                boot_id=self._boot_id,
+                now_s=self._clock.monotonic_s(),
+                now_utc=self._clock.utc_now(),
             )
-            rows.remember(db, "last_error", error)
-            self._refresh(db)
+            changes.remember(db, "last_error", error)
+            self._gauge.read(db)
         return delay_s
 
     def fold(self, alert_ids: Collection[str], digest: Alert) -> None:
@@ -233,23 +201,10 @@ class Outbox:
         payload = encode_alert(self.stamped(digest))
         now_utc = self._clock.utc_now().isoformat()
         with self._database.transaction() as db:
-            rows.insert(
-                db,
-                alert_id=digest.alert_id,
-                severity=digest.severity,
-                payload=payload,
-                boot_id=self._boot_id,
-                now_s=self._clock.monotonic_s(),
-                now_utc=now_utc,
-                synced=self._clock.synchronised(),
-            )
-            db.executemany(
-                "UPDATE outbox SET state = ?, delivered_utc = ?, last_error = ? WHERE alert_id = ? AND state != ?",
-                [(DELIVERED, now_utc, f"told in {digest.alert_id}", a, DELIVERED) for a in alert_ids],
-            )
-            rows.count(db, "folded", len(alert_ids))
-            rows.trim_delivered(db, self._keep_delivered)
-            self._refresh(db)
+            self._insert(db, digest, payload)
+            changes.folded(db, alert_ids, into=digest.alert_id, now_utc=now_utc)
+            changes.trim_delivered(db, self._keep_delivered)
+            self._gauge.read(db)
 
     def untold_drops(self) -> int:
         """Alerts that were dropped and that no mail has told yet. :raises OutboxError: as :meth:`due`."""
@@ -259,7 +214,7 @@ class Outbox:
     def drops_told(self, number: int) -> None:
         """A mail has told so many. :raises OutboxError: not stored; they are told again."""
         with self._database.transaction() as db:
-            rows.count(db, "dropped_told", number)
+            changes.count(db, "dropped_told", number)
 
     def retry(self, alert_id: str | None = None) -> int:
         """Make one alert, or all, due now (a technician asks, or the line came back); returns how many.
@@ -267,22 +222,15 @@ class Outbox:
         :raises OutboxError: not stored.
         """
         with self._database.transaction() as db:
-            done = db.execute(
-                "UPDATE outbox SET next_mono_s = ?, next_utc = ?, boot_id = ?, delay_s = 0, state = ?"
-                " WHERE state IN (?, ?) AND (? IS NULL OR alert_id = ?)",
-                (
-                    self._clock.monotonic_s(),
-                    self._clock.utc_now().isoformat(),
-                    self._boot_id,
-                    WAITING,
-                    WAITING,
-                    HELD,
-                    alert_id,
-                    alert_id,
-                ),
-            ).rowcount
-            rows.count(db, "retry_asked", 1)  # the service, another process perhaps, ends its pause
-            self._refresh(db)
+            done = changes.due_now(
+                db,
+                alert_id,
+                boot_id=self._boot_id,
+                now_s=self._clock.monotonic_s(),
+                now_utc=self._clock.utc_now().isoformat(),
+            )
+            changes.count(db, "retry_asked", 1)  # the service, another process perhaps, ends its pause
+            self._gauge.read(db)
         return done
 
     def retry_asked(self) -> bool:
@@ -300,8 +248,8 @@ class Outbox:
         with self._database.transaction() as db:
             done = db.execute("DELETE FROM outbox WHERE alert_id = ? AND state != ?", (alert_id, DELIVERED)).rowcount
             if done:
-                rows.count(db, "dropped", done)
-            self._refresh(db)
+                changes.count(db, "dropped", done)
+            self._gauge.read(db)
         return done > 0
 
     def entries(self, *, limit: int = 100, undelivered_only: bool = False) -> list[Entry]:
@@ -325,8 +273,8 @@ class Outbox:
                 "DELETE FROM outbox WHERE state != ? AND stored_synced = 1 AND stored_utc < ?", (DELIVERED, before)
             ).rowcount
             if done:
-                rows.count(db, "dropped", done)
-                self._refresh(db)
+                changes.count(db, "dropped", done)
+                self._gauge.read(db)
         if done:
             log.error(
                 f"{done} undelivered alerts grew too old and were dropped",
@@ -336,11 +284,7 @@ class Outbox:
 
     def stats(self) -> OutboxStats:
         """As of the last change or look; answers from memory, never waits for the disk."""
-        with self._stats_lock:
-            stats, oldest = self._stats, self._oldest_mono_s
-        if oldest is None:
-            return stats
-        return replace(stats, oldest_s=max(0.0, self._clock.monotonic_s() - oldest))
+        return self._gauge.stats()
 
     def waited_s(self, alert: Alert) -> float:
         """Seconds since the alert was made; after a reboot by the wall clock, as good as that is."""
@@ -348,11 +292,23 @@ class Outbox:
             return max(0.0, self._clock.monotonic_s() - alert.created_mono_s)
         return max(0.0, (self._clock.utc_now() - alert.created_utc) / timedelta(seconds=1))
 
+    def _insert(self, db: sqlite3.Connection, alert: Alert, payload: str) -> None:
+        changes.insert(
+            db,
+            alert_id=alert.alert_id,
+            severity=alert.severity,
+            payload=payload,
+            boot_id=self._boot_id,
+            now_s=self._clock.monotonic_s(),
+            now_utc=self._clock.utc_now().isoformat(),
+            synced=self._clock.synchronised(),
+        )
+
     def _quarantine(self, broken: list[Entry]) -> None:
         with self._database.transaction() as db:
             for entry in broken:
-                rows.quarantine(db, entry)
-            self._refresh(db)
+                changes.quarantine(db, entry)
+            self._gauge.read(db)
         for entry in broken:
             log.error(
                 f"a stored alert cannot be read and was set aside: {entry.last_error}",
@@ -364,34 +320,6 @@ class Outbox:
 
         A restart is a reason to try those again: the configuration may have been mended.
         """
-        now_s, now_utc = self._clock.monotonic_s(), self._clock.utc_now()
         with self._database.transaction() as db:
-            foreign = db.execute(
-                "SELECT seq, next_utc, delay_s FROM outbox WHERE state = ? AND (boot_id != ? OR boot_id = '')",
-                (WAITING, self._boot_id),
-            ).fetchall()
-            for seq, next_utc, delay_s in foreign:
-                try:
-                    left_s = remaining_s(
-                        next_utc=datetime.fromisoformat(next_utc), delay_s=float(delay_s), now_utc=now_utc
-                    )
-                except (TypeError, ValueError):
-                    left_s = 0.0
-                db.execute(
-                    "UPDATE outbox SET boot_id = ?, next_mono_s = ? WHERE seq = ?",
-                    (self._boot_id, now_s + left_s, seq),
-                )
-            db.execute("UPDATE outbox SET boot_id = ?, next_mono_s = ? WHERE state = ?", (self._boot_id, now_s, HELD))
-            self._refresh(db)
-
-    def _refresh(self, db: sqlite3.Connection) -> None:
-        """Bring the remembered counts up to date, inside the caller's transaction."""
-        stats, oldest = rows.stats(db)
-        oldest_mono_s = None
-        if oldest is not None:
-            stored_utc, stored_boot_id, stored_mono_s = oldest
-            age_s = (self._clock.utc_now() - stored_utc) / timedelta(seconds=1)
-            here = stored_boot_id == self._boot_id != ""
-            oldest_mono_s = stored_mono_s if here else self._clock.monotonic_s() - max(0.0, age_s)
-        with self._stats_lock:
-            self._stats, self._oldest_mono_s = stats, oldest_mono_s
+            changes.adopt(db, boot_id=self._boot_id, now_s=self._clock.monotonic_s(), now_utc=self._clock.utc_now())
+            self._gauge.read(db)

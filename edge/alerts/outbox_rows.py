@@ -1,4 +1,4 @@
-"""The outbox's rows: what stands in the table, and the statements on it. Callers hold the transaction."""
+"""The outbox's rows: what stands in the table, and how it is read. Callers hold the transaction."""
 
 from __future__ import annotations
 
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from edge.types import Alert
 
 WAITING, HELD, DELIVERED, CORRUPT = "waiting", "held", "delivered", "corrupt"
-KEEP_CORRUPT = 100
-_TRIM_BEYOND = 100  # rows are trimmed by the hundred: each single deletion would cost three pages of the card
 _CRITICAL, _OTHER = f"severity = {Severity.CRITICAL:d}", f"severity < {Severity.CRITICAL:d}"
 
 _COLUMNS = "seq, alert_id, severity, payload, sha256, state, attempts, last_error, stored_utc, next_utc, delivered_utc"
@@ -60,61 +58,6 @@ class OutboxStats:
     dropped: int = 0
     last_success_utc: datetime | None = None
     last_error: str = ""
-
-
-def insert(
-    db: sqlite3.Connection,
-    *,
-    alert_id: str,
-    severity: Severity,
-    payload: str,
-    boot_id: str,
-    now_s: float,
-    now_utc: str,
-    synced: bool,
-) -> bool:
-    """Add an alert that is due now; False: it is there already."""
-    return (
-        db.execute(
-            "INSERT OR IGNORE INTO outbox (alert_id, severity, payload, size_bytes, sha256, boot_id, next_mono_s,"
-            " next_utc, stored_utc, stored_synced, stored_boot_id, stored_mono_s)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                alert_id,
-                int(severity),
-                payload,
-                len(payload),
-                _digest(payload),
-                boot_id,
-                now_s,
-                now_utc,
-                now_utc,
-                int(synced),
-                boot_id,
-                now_s,
-            ),
-        ).rowcount
-        > 0
-    )
-
-
-def make_room(db: sqlite3.Connection, *, max_items: int, max_bytes: int) -> list[str]:
-    """Delete until the bounds hold, the lowest severity first, then the oldest; returns what went."""
-    items, size = db.execute(
-        "SELECT COUNT(*), COALESCE(SUM(size_bytes), 0) FROM outbox WHERE state IN (?, ?)", (WAITING, HELD)
-    ).fetchone()
-    gone: list[str] = []
-    while items > max_items or (size > max_bytes and items > 1):
-        seq, alert_id, bytes_ = db.execute(
-            "SELECT seq, alert_id, size_bytes FROM outbox WHERE state IN (?, ?) ORDER BY severity, seq LIMIT 1",
-            (WAITING, HELD),
-        ).fetchone()
-        db.execute("DELETE FROM outbox WHERE seq = ?", (seq,))
-        gone.append(alert_id)
-        items, size = items - 1, size - bytes_
-    if gone:
-        count(db, "dropped", len(gone))
-    return gone
 
 
 def due(db: sqlite3.Connection, *, now_s: float, limit: int, urgent_only: bool) -> list[Entry]:
@@ -173,35 +116,6 @@ def pending_evidence(db: sqlite3.Connection) -> set[str]:
     return {ref.path for alert in alerts if alert is not None for ref in alert.evidence}
 
 
-def quarantine(db: sqlite3.Connection, entry: Entry) -> None:
-    """Set a row aside that cannot be read; the newest of them are kept for a look."""
-    db.execute("UPDATE outbox SET state = ?, last_error = ? WHERE seq = ?", (CORRUPT, entry.last_error, entry.seq))
-    _trim(db, CORRUPT, KEEP_CORRUPT)
-
-
-def trim_delivered(db: sqlite3.Connection, keep: int) -> None:
-    """Forget the oldest delivered alerts."""
-    _trim(db, DELIVERED, keep)
-
-
-def count(db: sqlite3.Connection, name: str, by: int, *, text: str = "") -> None:
-    """Add to a counter."""
-    db.execute(
-        "INSERT INTO counters (name, value, note) VALUES (?, ?, ?)"
-        " ON CONFLICT (name) DO UPDATE SET value = value + excluded.value, note = excluded.note",
-        (name, by, text),
-    )
-
-
-def remember(db: sqlite3.Connection, name: str, text: str) -> None:
-    """Keep a text; writes nothing where it stands already."""
-    db.execute(
-        "INSERT INTO counters (name, value, note) VALUES (?, 0, ?)"
-        " ON CONFLICT (name) DO UPDATE SET note = excluded.note WHERE note != excluded.note",
-        (name, text),
-    )
-
-
 def stats(db: sqlite3.Connection) -> tuple[OutboxStats, tuple[datetime, str, float] | None]:
     """The counts (``oldest_s`` left at 0), and when the oldest undelivered alert was stored: UTC, boot, monotonic."""
     by_state = dict(db.execute("SELECT state, COUNT(*) FROM outbox GROUP BY state").fetchall())
@@ -233,24 +147,13 @@ def critical_waits(db: sqlite3.Connection) -> bool:
     )
 
 
-def _trim(db: sqlite3.Connection, state: str, keep: int) -> None:
-    (there,) = db.execute("SELECT COUNT(*) FROM outbox WHERE state = ?", (state,)).fetchone()
-    if there <= keep + min(keep, _TRIM_BEYOND):
-        return
-    db.execute(
-        "DELETE FROM outbox WHERE state = ? AND seq <="
-        " (SELECT seq FROM outbox WHERE state = ? ORDER BY seq DESC LIMIT 1 OFFSET ?)",
-        (state, state, keep),
-    )
-
-
 def _entry(row: tuple[Any, ...]) -> Entry:
     """Every column is taken as hostile: a card that fails gives back anything."""
     seq, alert_id, severity, payload, sha256, state, attempts, last_error, stored_utc, next_utc, delivered_utc = row
     alert: Alert | None = None
     error = str(last_error)
     try:
-        if not isinstance(payload, str) or _digest(payload) != sha256:
+        if not isinstance(payload, str) or payload_digest(payload) != sha256:
             raise ValueError("the text does not match its checksum")  # noqa: TRY301 - one place handles bad rows
         alert = decode_alert(payload)
         if alert.alert_id != alert_id:
@@ -284,5 +187,6 @@ def _number(value: object) -> float:
     return float(value) if isinstance(value, (int, float)) else 0.0
 
 
-def _digest(payload: str) -> str:
+def payload_digest(payload: str) -> str:
+    """SHA-256 of a stored text, in hex."""
     return hashlib.sha256(payload.encode("utf-8", "surrogatepass")).hexdigest()

@@ -9,8 +9,10 @@ import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
+from edge.alerts import delivery_log
 from edge.alerts.flood import FEWEST, digest_of, foldable
 from edge.alerts.outbox_rows import WAITING, Entry
+from edge.alerts.pause import ChannelPause
 from edge.alerts.schedule import Backoff
 from edge.errors import ChannelError, OutboxError, PermanentRefusal
 from edge.types import Severity
@@ -84,13 +86,10 @@ class DeliveryWorker:
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
-        self._pause_from_s = 0.0
-        self._pause_s = 0.0
-        self._pause_error = ""
+        self._pause = ChannelPause(clock=clock, backoff=self._backoff, rng=self._rng, critical_s=critical_pause_s)
         self._expire_at_s = 0.0
         # What a failing disk would not take: when to try again (monotonic seconds), infinity: it was delivered.
         self._unstored: dict[str, float] = {}
-        self._pause_capped = True
         self._memory: Memory | None = None
         self._trouble = ""
         self._beat_s = clock.monotonic_s()
@@ -98,7 +97,7 @@ class DeliveryWorker:
     @property
     def channel_error(self) -> str:
         """Why the whole channel is paused; empty while it works."""
-        return self._pause_error
+        return self._pause.error
 
     @property
     def last_beat_s(self) -> float:
@@ -116,7 +115,7 @@ class DeliveryWorker:
 
     def hurry(self) -> None:
         """The line came back, or a technician asks: try everything now. :raises OutboxError: not stored."""
-        self._end_pause()
+        self._pause.end()
         self._outbox.retry()
         self._wake.set()
 
@@ -144,8 +143,8 @@ class DeliveryWorker:
                 self._outbox.expire()
             self._store_late()
             if self._outbox.retry_asked():
-                self._end_pause()
-            pause_s = self._pause_left_s()
+                self._pause.end()
+            pause_s = self._pause.left_s(critical_waits=self._outbox.critical_waits()) if self._pause else 0.0
             entry, held_back = self._choose(urgent_only=pause_s > 0)
             if entry is None:
                 next_s = IDLE_S if held_back else self._outbox.next_due_in_s()
@@ -215,7 +214,7 @@ class DeliveryWorker:
             return None
         for alert in self._memory.unstored():
             urgent = alert.severity is Severity.CRITICAL
-            paused = self._pause_s > 0 and self._beat_s < self._pause_from_s + self._pause_s and not urgent
+            paused = not urgent and self._pause.left_s(critical_waits=False) > 0
             if self._unstored.get(alert.alert_id, 0.0) <= self._beat_s and not paused:
                 now_utc = self._clock.utc_now()
                 return Entry(IN_MEMORY, alert.alert_id, alert, alert.severity, WAITING, 0, "", now_utc, now_utc, None)
@@ -258,21 +257,8 @@ class DeliveryWorker:
             return 0
 
     def _delivered(self, entry: Entry, alert: Alert, waited_s: float) -> None:
-        self._end_pause()
-        log.info(
-            f"alert {alert.alert_id} delivered by {self._channel.name}",
-            extra={
-                "kg": {
-                    "event": "alert_delivered",
-                    "alert_id": alert.alert_id,
-                    "incident_id": alert.incident_id,
-                    "severity": alert.severity.label,
-                    "channel": self._channel.name,
-                    "waited_s": round(waited_s, 1),
-                    "attempts": entry.attempts + 1,
-                }
-            },
-        )
+        self._pause.end()
+        delivery_log.delivered(alert, self._channel.name, waited_s=waited_s, attempts=entry.attempts + 1)
         if entry.seq == IN_MEMORY and self._memory is not None:
             self._memory.forget(alert.alert_id)
             self._unstored.pop(alert.alert_id, None)
@@ -281,7 +267,7 @@ class DeliveryWorker:
                 self._outbox.mark_delivered(alert.alert_id)
             except OutboxError as error:
                 self._unstored[alert.alert_id] = math.inf
-                self._note_unstored(alert.alert_id, error)
+                delivery_log.not_noted(alert.alert_id, error)
         if self._on_delivered is not None:
             try:
                 self._on_delivered(alert, waited_s)
@@ -292,26 +278,8 @@ class DeliveryWorker:
         permanent = isinstance(error, PermanentRefusal)
         delay_s = self._mark_failed(entry, str(error), permanent=permanent, channel_wide=error.channel_wide)
         if error.channel_wide:
-            # A bad password is tried rarely, critical or not: each try counts against the mailbox's lock-out.
-            self._pause_capped = not permanent
-            self._pause_s = self._backoff.next_s(self._pause_s, self._rng)
-            self._pause_from_s = self._clock.monotonic_s()
-            self._pause_error = str(error)
-        log.warning(
-            f"alert {entry.alert_id} not delivered by {self._channel.name}: {error.message}",
-            extra={
-                "kg": {
-                    "event": "alert_refused" if permanent else "alert_delayed",
-                    "alert_id": entry.alert_id,
-                    "channel": self._channel.name,
-                    "error": error.message,
-                    "hint": error.hint,
-                    "attempts": entry.attempts + 1,
-                    "next_s": round(delay_s, 1),
-                    "channel_wide": error.channel_wide,
-                }
-            },
-        )
+            self._pause.begin(str(error), permanent=permanent)
+        delivery_log.refused(entry, self._channel.name, error, permanent=permanent, next_s=delay_s)
 
     def _mark_failed(self, entry: Entry, error: str, *, permanent: bool, channel_wide: bool) -> float:
         # A critical alert that only waits for the line goes as soon as the channel is tried again.
@@ -326,7 +294,7 @@ class DeliveryWorker:
         except OutboxError as problem:
             delay_s = self._backoff.longest_s
             self._unstored[entry.alert_id] = self._clock.monotonic_s() + delay_s
-            self._note_unstored(entry.alert_id, problem)
+            delivery_log.not_noted(entry.alert_id, problem)
             return delay_s
 
     def _store_late(self) -> None:
@@ -340,25 +308,6 @@ class DeliveryWorker:
             if until_s == math.inf or until_s <= self._beat_s:
                 del self._unstored[alert_id]
 
-    @staticmethod
-    def _note_unstored(alert_id: str, error: OutboxError) -> None:
-        log.error(
-            f"how alert {alert_id} stands is remembered in memory only: {error.message}",
-            extra={"kg": {"event": "outbox_trouble", "alert_id": alert_id, "error": error.message}},
-        )
-
     def _pictures(self, alert: Alert) -> list[Path]:
         found = [self._resolve(ref) for ref in alert.evidence]
         return [path for path in found if path is not None]
-
-    def _pause_left_s(self) -> float:
-        if self._pause_s <= 0:
-            return 0.0
-        pause_s = self._pause_s
-        if self._pause_capped and self._outbox.critical_waits():
-            pause_s = min(pause_s, self._critical_pause_s)
-        return max(0.0, self._pause_from_s + pause_s - self._clock.monotonic_s())
-
-    def _end_pause(self) -> None:
-        self._pause_s = 0.0
-        self._pause_error = ""

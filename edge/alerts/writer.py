@@ -9,6 +9,7 @@ from collections import deque
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from edge.alerts.jobs import Job, JobQueue
 from edge.errors import KioskError, OutboxError
 
 if TYPE_CHECKING:
@@ -20,22 +21,14 @@ if TYPE_CHECKING:
     from edge.clock import Clock
     from edge.types import U8, Alert, EvidenceRef, Frame, Incident, IncidentChange, Tracks, Zone
 
+__all__ = ["Job", "WriterStats", "WriterWorker"]
+
 log = logging.getLogger(__name__)
 
 FIRST_RETRY_S = 1.0
 LONGEST_RETRY_S = 30.0
 PRUNE_EVERY_S = 600.0
 CHORE_EVERY_S = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """One step of an incident, with the picture of the moment; ``frame`` None: there is none (a lost camera)."""
-
-    change: IncidentChange
-    frame: Frame | None
-    tracks: Tracks
-    zones: tuple[Zone, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +58,6 @@ class WriterWorker:
     :param capacity: jobs that may wait; beyond it the one with the lowest severity, then the oldest, is dropped.
     :param max_pictures: of those, how many may hold a picture (2.8 MB each at 1280x720); the others go as text.
     :param chore: called every few seconds, for what may wait for its turn; an error is logged and it is called again.
-    :param chore: called every few seconds, for what may wait for its turn; its errors are logged.
     :param record: writes a step and its pictures into the incident log; raises KioskError, the alert goes out anyway.
     :param on_stored: told when an alert is on disk, synced: the acknowledgement, and the delivery's wake-up.
     :param on_unstored: told when the disk refused an alert, which is kept in memory: delivery may send it from there.
@@ -94,14 +86,13 @@ class WriterWorker:
         self._annotate = annotate
         self._make_alert = make_alert
         self._capacity = capacity
-        self._max_pictures = max_pictures
         self._on_stored = on_stored
         self._on_unstored = on_unstored
         self._record = record
         self._chore = chore
         self._chore_at_s = 0.0
         self._lock = threading.Condition()
-        self._jobs: deque[Job] = deque()
+        self._jobs = JobQueue(capacity=capacity, max_pictures=max_pictures)
         self._unstored: deque[Alert] = deque()
         self._busy = False
         self._dropped = 0
@@ -127,17 +118,9 @@ class WriterWorker:
         """
         if job.frame is not None:
             job = replace(job, frame=replace(job.frame, image=job.frame.image.copy()))
-        lost: Job | None = None
         with self._lock:
-            self._jobs.append(job)
-            if len(self._jobs) > self._capacity:
-                lost = min(self._jobs, key=lambda j: j.change.incident.severity)  # min() takes the oldest of equals
-                self._remove(lost)
-                self._dropped += 1
-            elif sum(j.frame is not None for j in self._jobs) > self._max_pictures:
-                plain = min((j for j in self._jobs if j.frame is not None), key=lambda j: j.change.incident.severity)
-                self._remove(plain, instead=replace(plain, frame=None))
-                self._pictures_lost += 1
+            lost = self._jobs.put(job)
+            self._dropped += lost is not None
         self._wake.set()
         if lost is not None:
             log.error(
@@ -169,7 +152,7 @@ class WriterWorker:
                 queued=len(self._jobs),
                 unstored=len(self._unstored),
                 dropped=self._dropped,
-                pictures_lost=self._pictures_lost,
+                pictures_lost=self._pictures_lost + self._jobs.pictures_lost,
                 last_error=self._last_error,
                 beat_s=self._beat_s,
             )
@@ -199,7 +182,7 @@ class WriterWorker:
         now_s = self._clock.monotonic_s()
         with self._lock:
             self._beat_s = now_s
-            job = self._jobs.popleft() if self._jobs else None
+            job = self._jobs.take()
             late = self._unstored[0] if job is None and self._unstored and now_s >= self._retry_at_s else None
             self._busy = job is not None or late is not None
         try:
@@ -336,11 +319,3 @@ class WriterWorker:
     def _trouble(self, message: str) -> None:
         with self._lock:
             self._last_error = message
-
-    def _remove(self, job: Job, *, instead: Job | None = None) -> None:
-        """By identity: comparing jobs would compare pictures."""
-        at = next(i for i, j in enumerate(self._jobs) if j is job)
-        if instead is None:
-            del self._jobs[at]
-        else:
-            self._jobs[at] = instead

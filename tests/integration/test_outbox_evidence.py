@@ -15,7 +15,8 @@ from fakes.clocks import FakeClock
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.alerts.evidence import EvidenceStore, safe_name
+from edge.alerts.evidence import EvidenceStore
+from edge.alerts.evidence_files import safe_name
 from edge.errors import StateError
 
 if TYPE_CHECKING:
