@@ -84,6 +84,8 @@ class Incidents:
         self._unacknowledged: dict[str, tuple[Key, float, Severity]] = {}
         self._quiet: dict[Key, tuple[float, Severity]] = {}  # until, severity of the incident that alerted
         self._acknowledged: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._to_end: queue.SimpleQueue[tuple[str, str]] = queue.SimpleQueue()
+        self._ending: dict[str, str] = {}  # incident id -> why
         self._suppressed: dict[int, Suppression] = {}  # by number
         self._going_on: dict[tuple[Key, str], tuple[int, float]] = {}  # number, last seen
         self._silenced = ""
@@ -112,7 +114,7 @@ class Incidents:
                 self._suppress(_seen(observation), silenced, t_mono_s, t_utc)
             mine = [key for key in self._open if key[0] == camera]
             return [self._close(key, silenced, t_mono_s, t_utc) for key in mine]
-        changes = []
+        changes = self._end_what_is_to_end(camera, t_mono_s, t_utc)
         for observation in observations:
             if isinstance(observation, Withheld):
                 self._suppress(observation.observation, observation.reason, t_mono_s, t_utc)
@@ -127,6 +129,14 @@ class Incidents:
                 reason = "interrupted by a restart" if open_.restored else "condition ended"
                 changes.append(self._close(key, reason, t_mono_s, t_utc))
         return changes
+
+    def end(self, incident_ids: Iterable[str], reason: str) -> None:
+        """Close these, if they are open, at their camera's next update; any thread.
+
+        No cooldown follows: what is then still true opens as if it had just begun.
+        """
+        for incident_id in incident_ids:
+            self._to_end.put((incident_id, reason))
 
     def silence(self, reason: str) -> None:
         """From the next update on nothing opens, and what is open closes, for this reason; "" ends it. Any thread.
@@ -207,6 +217,23 @@ class Incidents:
             while len(self._unacknowledged) > _KEPT:
                 del self._unacknowledged[next(iter(self._unacknowledged))]
         return IncidentChange(ChangeKind.CLOSED, closed, t_mono_s, t_utc)
+
+    def _end_what_is_to_end(self, camera: str, t_mono_s: float, t_utc: datetime) -> list[IncidentChange]:
+        while not self._to_end.empty():  # this thread is the only reader
+            incident_id, reason = self._to_end.get_nowait()
+            self._ending[incident_id] = reason
+        if not self._ending:
+            return []
+        mine = [k for k, o in self._open.items() if k[0] == camera and o.incident.incident_id in self._ending]
+        changes = []
+        for key in mine:
+            reason = self._ending[self._open[key].incident.incident_id]
+            changes.append(self._close(key, reason, t_mono_s, t_utc))
+            self._quiet.pop(key, None)
+            self._unacknowledged.pop(changes[-1].incident.incident_id, None)
+        still = {o.incident.incident_id for o in self._open.values()}
+        self._ending = {i: why for i, why in self._ending.items() if i in still}
+        return changes
 
     def _suppress(self, seen: Observation, reason: str, t_mono_s: float, t_utc: datetime) -> None:
         what = ((seen.camera, seen.rule, seen.zone), reason)

@@ -35,10 +35,15 @@ class Masks:
     """
 
     def __init__(self, camera: str, masks: Sequence[Mask] = ()) -> None:
-        own = [m for m in masks if m.camera == camera]
+        self._camera = camera
+        self.redraw(masks)
+        self.withheld = False  # set by the pipeline, and by whoever confirms; read by any thread
+
+    def redraw(self, masks: Sequence[Mask]) -> None:
+        """Other masks from now on; any thread. What was hidden from people is hidden until the new ones are."""
+        own = [m for m in masks if m.camera == self._camera]
         self._all = [m.polygon for m in own]
         self._unseen = [m.polygon for m in own if not m.seen]
-        self.withheld = False  # set by the pipeline, and by whoever confirms; read by any thread
 
     def __bool__(self) -> bool:
         return bool(self._all)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from edge.errors import CameraEnded, CameraLost, IndicatorError
 from edge.masks import Masks
-from edge.rules.camera_tamper import TURNED
+from edge.rules.camera_tamper import TURNED, CameraTamper
 from edge.types import Detections, Frame, IncidentChange, Observation, Scene, Severity, Tracks
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from edge.detect.gate import StillGate
     from edge.detect.interface import Detector
     from edge.incidents import Incidents
+    from edge.masks import Mask
     from edge.rules.interface import Rule
     from edge.track.tracker import Tracker
     from edge.types import Zone
@@ -127,6 +128,20 @@ class Pipeline:
         shown = line.masks.for_people(frame)
         return Judged(shown, tracks, line.zones.zones, observations, tuple(changes), withheld=line.masks.withheld)
 
+    def redraw(self, camera: str, *, zones: ZoneMap, masks: Sequence[Mask]) -> None:
+        """Other zones and masks for one camera, from its next frame on; any thread.
+
+        Who is followed stays followed, and a rule keeps what it knows about a zone whose name stays. What a
+        "never seen" mask blackens looks like a covered lens: the watch over the view begins anew.
+        """
+        line = self._lines[camera]
+        line.masks.redraw(masks)
+        line.tracker.exits.redraw(doors=zones.doors, rooms=zones.rooms)
+        for rule in line.rules:
+            if isinstance(rule, CameraTamper):
+                rule.relearn()
+        self._lines[camera] = replace(line, zones=zones)  # one step: a frame is judged by the old ones or the new ones
+
     def _detect(self, line: Line, frame: Frame) -> Detections | None:
         """What the detector finds; ``None`` where the scene is empty and still, and was looked at lately."""
         gate = line.gate
@@ -157,6 +172,7 @@ class Loop:
         valid during the call; ``None`` where there is none). Must not block.
     :param also: asked at every turn for incident changes that come from no camera: switches, buttons.
     :param look_on: gets every judged frame, to keep a small copy of it. Must not block.
+    :param watch: gets every judgement, for whoever looks at the live picture. Must not block.
     """
 
     def __init__(
@@ -170,7 +186,9 @@ class Loop:
         lost_after_s: Mapping[str, float],
         look_on: Callable[[Frame], None] | None = None,
         also: Callable[[], Sequence[IncidentChange]] | None = None,
+        watch: Callable[[Judged], None] | None = None,
     ) -> None:
+        self._watch = watch
         self._cameras = {c.name: c for c in cameras}
         self._pipeline = pipeline
         self._indicator = indicator
@@ -218,6 +236,8 @@ class Loop:
             judged = self._pipeline.step(frame)
             if self._look_on is not None:
                 self._look_on(judged.frame)  # as people may see it
+            if self._watch is not None:
+                self._watch(judged)
             self._fresh_s[name] = self._clock.monotonic_s()
             changes = list(judged.changes)
         self._show()

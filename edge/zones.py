@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edge.types import F64, Bool, Tracks, Zone, ZoneKind
+from edge.types import F32, F64, Bool, Tracks, Zone, ZoneKind
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,6 +41,16 @@ class ZoneMap:
         self._start: F64 = np.stack(padded).astype(np.float64)
         self._end: F64 = np.roll(self._start, -1, axis=1)
         self._ignored = np.array([z.kind is ZoneKind.IGNORE for z in own])
+
+    @property
+    def doors(self) -> list[F32]:
+        """Polygons of the doors."""
+        return [z.polygon for z in self.zones if z.kind is ZoneKind.DOOR]
+
+    @property
+    def rooms(self) -> list[F32]:
+        """Polygons of the lobbies that somebody drew."""
+        return [z.polygon for z in self.zones if z.kind is ZoneKind.LOBBY and z.name != WHOLE_PICTURE]
 
     def occupancy(self, tracks: Tracks, size: tuple[int, int]) -> Bool:
         """Which zone holds which track: bool (Z, M). ``size``: (width, height) of the frame in pixels."""

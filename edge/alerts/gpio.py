@@ -86,6 +86,11 @@ class NoIndicator:
     def acknowledge(self) -> None:
         """Nothing to silence."""
 
+    def test(self, outputs: Collection[str] | None, *, seconds: float) -> list[str]:
+        """Nothing to try."""
+        del outputs, seconds
+        return []
+
     def close(self) -> None:
         """Nothing to switch off."""
 
@@ -121,6 +126,7 @@ class GpioIndicator:
         self._started_s: dict[tuple[str, str], float] = {}  # (output, incident) -> when it began to drive it
         self._seen: set[str] = set()
         self._acknowledged: set[str] = set()
+        self._test_until_s: dict[str, float] = {}
         self._status: Status = "booting"
         self._closed = False
         self._fault: IndicatorError | None = None
@@ -175,6 +181,26 @@ class GpioIndicator:
             f"the alarm was acknowledged: {len(self._acknowledged)} open incidents",
             extra={"kg": {"event": "acknowledged", "incidents": sorted(self._acknowledged)}},
         )
+
+    def test(self, outputs: Collection[str] | None, *, seconds: float) -> list[str]:
+        """Drive these outputs in their own rhythm for so long, whatever is open; returns which.
+
+        :param outputs: names; None: all but status lights. A name that is none of ours raises KeyError.
+        :param seconds: then, at the latest, they follow the incidents again, even if the caller is gone.
+        """
+        with self._lock:
+            names = [n for n, s in self._specs.items() if s.role == "alarm"] if outputs is None else list(outputs)
+            unknown = sorted(set(names) - set(self._specs))
+            if unknown:
+                raise KeyError(unknown[0])
+            now_s = self._clock.monotonic_s() if self._clock else 0.0
+            self._test_until_s.update(dict.fromkeys(names, now_s + seconds))
+        self._wake.set()
+        log.warning(
+            f"outputs are tried for {seconds:g} s: {', '.join(names) or 'there are none'}",
+            extra={"kg": {"event": "output_test", "outputs": names, "seconds": seconds}},
+        )
+        return names
 
     def set_status(self, status: Status) -> None:
         """Choose the pattern of the outputs whose role is "status". :raises IndicatorError: as :meth:`show`."""
@@ -237,6 +263,7 @@ class GpioIndicator:
                     for (output, incident), start in self._started_s.items()
                     if output == name and not (spec.sounds and incident in self._acknowledged)
                 )
+                active |= now_s < self._test_until_s.get(name, 0.0)
                 on_s, off_s = (1.0, 0.0) if spec.pattern == "steady" else (spec.on_s, spec.off_s)
             if active:
                 since_s = self._since_s.setdefault(name, now_s)

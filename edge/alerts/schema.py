@@ -88,6 +88,15 @@ MIGRATIONS: tuple[str, ...] = (
         told_end INTEGER NOT NULL DEFAULT 0
     );
     """,
+    """
+    CREATE TABLE verdicts (
+        incident_id TEXT PRIMARY KEY,
+        rule TEXT NOT NULL,
+        verdict TEXT NOT NULL,                  -- true, false, test
+        who TEXT NOT NULL,
+        at_utc TEXT NOT NULL
+    ) WITHOUT ROWID;
+    """,
 )
 
 

@@ -27,8 +27,8 @@ from edge.rules.restricted_area import RestrictedArea
 from edge.rules.tool import Tool
 from edge.track.exits import Exits
 from edge.track.tracker import Tracker
-from edge.types import Severity, Zone, ZoneKind
-from edge.zones import WHOLE_PICTURE, ZoneMap
+from edge.types import Severity, Zone
+from edge.zones import ZoneMap
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -94,10 +94,7 @@ def build_line(config: Config, camera: CameraTable, detector: Detector) -> Line:
             confirm_s=config.track.confirm_s,
             remember_s=config.track.remember_s,
             exit_remember_s=config.track.exit_remember_s,
-            exits=Exits(
-                doors=[z.polygon for z in zones.zones if z.kind is ZoneKind.DOOR],
-                rooms=[z.polygon for z in zones.zones if z.kind is ZoneKind.LOBBY and z.name != WHOLE_PICTURE],
-            ),
+            exits=Exits(doors=zones.doors, rooms=zones.rooms),
             person_classes=person,
             held_classes=frozenset(detector.classes.index(c) for c in _held(config) if c in detector.classes),
         ),

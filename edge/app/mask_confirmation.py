@@ -27,9 +27,9 @@ class MaskKeeper:
     """
 
     def __init__(self, lines: Mapping[str, Line], state_dir: Path) -> None:
-        self._lines = {name: line for name, line in lines.items() if line.masks}
+        self._lines = dict(lines)  # masks may be drawn, and removed, while it runs
         self._dir = state_dir
-        self._kept = {name for name in self._lines if self._file(name).exists()}
+        self._kept = {name for name, line in self._lines.items() if line.masks and self._file(name).exists()}
         for name in self._kept:
             self._lines[name].masks.withheld = True
 

@@ -30,9 +30,13 @@ class Exits:
     """
 
     def __init__(self, *, doors: Sequence[F32] = (), rooms: Sequence[F32] = ()) -> None:
+        self.redraw(doors=doors, rooms=rooms)
+        self._appeared: deque[tuple[float, float, float]] = deque(maxlen=_PLACES)  # feet x, y and height, px
+
+    def redraw(self, *, doors: Sequence[F32], rooms: Sequence[F32]) -> None:
+        """Other doors and rooms from now on; any thread."""
         self._doors = [_closed(d) for d in doors]
         self._rooms = [_closed(r) for r in rooms]
-        self._appeared: deque[tuple[float, float, float]] = deque(maxlen=_PLACES)  # feet x, y and height, px
 
     def appeared(self, xyxy: F32) -> None:
         """Somebody was first seen as this box (4,), and nobody was missed near there."""

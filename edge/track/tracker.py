@@ -82,6 +82,11 @@ class Tracker:
         self._confirmed: Bool = np.zeros(0, np.bool_)
 
     @property
+    def exits(self) -> Exits:
+        """Where people leave."""
+        return self._exits
+
+    @property
     def follows(self) -> int:
         """How many tracks there are, also the tentative and the lost."""
         return len(self._id)
