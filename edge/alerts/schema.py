@@ -97,6 +97,34 @@ MIGRATIONS: tuple[str, ...] = (
         at_utc TEXT NOT NULL
     ) WITHOUT ROWID;
     """,
+    """
+    CREATE TABLE blind_seconds (
+        reason TEXT PRIMARY KEY,                -- power, camera, maintenance, upgrade, overload, stopped
+        seconds REAL NOT NULL
+    ) WITHOUT ROWID;
+    CREATE TABLE alive (                        -- one row: the last sign of life
+        id INTEGER PRIMARY KEY CHECK (id = 1),
+        boot_id TEXT NOT NULL,                  -- mono_s belongs to this boot
+        mono_s REAL NOT NULL,
+        utc TEXT NOT NULL,
+        synced INTEGER NOT NULL,                -- whether that time can be trusted
+        clean INTEGER NOT NULL,                 -- the service was told to stop
+        version TEXT NOT NULL
+    );
+    CREATE TABLE gaps (                         -- times without the service
+        number INTEGER PRIMARY KEY AUTOINCREMENT,
+        reason TEXT NOT NULL,
+        from_utc TEXT NOT NULL,
+        from_synced INTEGER NOT NULL,
+        until_utc TEXT NOT NULL,
+        until_synced INTEGER NOT NULL,
+        until_boot_id TEXT NOT NULL,            -- until_mono_s belongs to this boot
+        until_mono_s REAL NOT NULL,
+        seconds REAL,                           -- NULL: not known (yet)
+        clean INTEGER NOT NULL,
+        told INTEGER NOT NULL DEFAULT 0
+    );
+    """,
 )
 
 
