@@ -1,0 +1,157 @@
+"""The live picture: copied while somebody looks, drawn and encoded by whoever asks; the pipeline only hands it by."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from edge.annotate import annotate
+from edge.health.acts import ActRefused
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from edge.clock import Clock
+    from edge.types import U8, Frame, Tracks, Zone
+
+_DWELL_FROM_S = 1.0
+_RATE_OVER = 20  # frames
+_PATIENCE_STEP_S = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    frame: Frame
+    tracks: Tracks
+    zones: tuple[Zone, ...]
+    alarmed: frozenset[int]
+    withheld: bool
+
+
+class LiveView:
+    """The newest judged picture of each camera, for people.
+
+    Pictures come as people may see them: with every privacy mask, all black while they are withheld.
+
+    :param classes: of the detector, for the labels.
+    :param wanted_s: seconds after the last question within which pictures are still kept.
+    :param patience_s: longest wait for a picture where none was kept.
+    :param width: of what is sent, pixels at the most: a phone's screen is no wider.
+    """
+
+    def __init__(
+        self,
+        *,
+        classes: Sequence[str],
+        clock: Clock,
+        wanted_s: float = 10.0,
+        patience_s: float = 2.0,
+        width: int = 960,
+        quality: int = 75,
+    ) -> None:
+        self._classes = classes
+        self._clock = clock
+        self._wanted_s = wanted_s
+        self._patience_s = patience_s
+        self._width = width
+        self._quality = quality
+        self._wanted_until_s: dict[str, float] = {}
+        self._kept: dict[str, _Seen] = {}
+        self._times: dict[str, deque[float]] = {}
+        self._drawn: dict[tuple[str, bool], tuple[int, bytes]] = {}
+        self._lock = threading.Lock()
+        self._drawing = threading.Lock()
+        self._never = threading.Event()
+
+    def see(
+        self,
+        frame: Frame,
+        tracks: Tracks,
+        zones: tuple[Zone, ...],
+        *,
+        alarmed: Collection[int] = (),
+        withheld: bool = False,
+    ) -> None:
+        """Called by the pipeline with every frame: looks at a number, and copies the picture if somebody looks."""
+        camera = frame.camera
+        self._times.setdefault(camera, deque(maxlen=_RATE_OVER)).append(frame.t_mono_s)
+        if self._clock.monotonic_s() > self._wanted_until_s.get(camera, 0.0):
+            if self._kept:
+                self._kept.pop(camera, None)  # what nobody looks at is not kept
+            return
+        copy = replace(frame, image=frame.image.copy())  # the camera may reuse its memory
+        self._kept[camera] = _Seen(copy, tracks, zones, frozenset(alarmed), withheld)
+
+    def fps(self, camera: str) -> float | None:
+        """Judged frames a second, over the last ones; None: too few were seen."""
+        times = list(self._times.get(camera, ()))
+        if len(times) < 2:
+            return None
+        # What has not come counts, too: the rate falls while a camera hangs.
+        span_s = max(times[-1], self._clock.monotonic_s() - (times[-1] - times[-2])) - times[0]
+        return (len(times) - 1) / span_s if span_s > 0 else None
+
+    def jpeg(self, camera: str, *, plain: bool = False) -> bytes:
+        """The newest picture; ``plain``: without boxes, zones and names.
+
+        :raises ActRefused: no picture came.
+        """
+        self._wanted_until_s[camera] = self._clock.monotonic_s() + self._wanted_s
+        seen = self._wait(camera)
+        if seen is None:
+            raise ActRefused(
+                f'camera "{camera}": no picture came within {self._patience_s:g} s',
+                hint="The camera's line on the page says why.",
+                status=503,
+            )
+        with self._drawing:  # several that look share one drawing
+            seq, drawn = self._drawn.get((camera, plain), (-1, b""))
+            if seq != seen.frame.seq:
+                drawn = self._encode(seen, plain=plain)
+                self._drawn[camera, plain] = (seen.frame.seq, drawn)
+            return drawn
+
+    def picture(self, camera: str) -> U8:
+        """The newest picture with its drawings, uint8 (H, W, 3) BGR. :raises ActRefused: as :meth:`jpeg`."""
+        coded = np.frombuffer(self.jpeg(camera), np.uint8)
+        return cv2.imdecode(coded, cv2.IMREAD_COLOR)  # type: ignore[return-value]
+
+    def _wait(self, camera: str) -> _Seen | None:
+        until_s = self._clock.monotonic_s() + self._patience_s
+        while (seen := self._kept.get(camera)) is None and self._clock.monotonic_s() < until_s:
+            self._clock.wait(self._never, _PATIENCE_STEP_S)
+        return seen
+
+    def _encode(self, seen: _Seen, *, plain: bool) -> bytes:
+        image, tracks = seen.frame.image, seen.tracks
+        height, width = image.shape[:2]
+        scale = min(1.0, self._width / width)
+        if scale < 1.0:
+            size = (self._width, max(1, round(height * scale)))
+            image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
+            tracks = replace(tracks, xyxy=tracks.xyxy * np.float32(scale))
+        if seen.withheld:
+            image = _say(image, "withheld: the camera was turned; confirm the masks")
+        elif not plain:
+            notes = {
+                int(i): f"{age:.0f} s"
+                for i, age in zip(tracks.track_id, tracks.age_s, strict=True)
+                if age >= _DWELL_FROM_S
+            }
+            image = annotate(image, tracks, classes=self._classes, zones=seen.zones, alarmed=seen.alarmed, notes=notes)
+        ok, coded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, self._quality])
+        if not ok:
+            raise ActRefused("the picture cannot be encoded", hint="Report this error.", status=503)
+        return coded.tobytes()
+
+
+def _say(image: U8, words: str) -> U8:
+    canvas: U8 = image.copy()
+    at = (12, canvas.shape[0] // 2)
+    cv2.putText(canvas, words, at, cv2.FONT_HERSHEY_SIMPLEX, 0.6, (255, 255, 255), 1, cv2.LINE_AA)
+    return canvas
