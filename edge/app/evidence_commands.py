@@ -71,7 +71,7 @@ def erase(config: Config, config_path: Path, incident_id: str, *, reason: str, c
     folder = existing_state(config, config_path)
     with as_owner(folder):
         log = IncidentLog(folder, key=open_device_key(folder), clock=clock)
-        by = _by()
+        by = who_asks()
         store = EvidenceStore(
             folder / "evidence",
             clock=clock,
@@ -80,7 +80,7 @@ def erase(config: Config, config_path: Path, incident_id: str, *, reason: str, c
             ),
         )
         if not store.pictures_of(incident_id):
-            raise _unknown(incident_id)
+            raise unknown_incident(incident_id)
         gone = store.erase(incident_id, why=one_line(reason))
     return f"{len(gone)} pictures of incident {incident_id} were erased; the incident log says so"
 
@@ -94,8 +94,8 @@ def hold(
     with as_owner(folder):
         store = EvidenceStore(folder / "evidence", clock=clock)
         if not store.pictures_of(incident_id):
-            raise _unknown(incident_id)
-        data = {"incident_id": incident_id, "on": on, "why": one_line(reason), "by": _by()}
+            raise unknown_incident(incident_id)
+        data = {"incident_id": incident_id, "on": on, "why": one_line(reason), "by": who_asks()}
         record_command(folder, "hold", data, clock=clock)
         number = store.hold(incident_id, on=on)
     return f"{number} pictures of incident {incident_id} are {'kept until released' if on else 'no longer held'}"
@@ -103,7 +103,9 @@ def hold(
 
 def record_command(folder: Path, kind: str, data: dict[str, Any], *, clock: Clock) -> None:
     """Write what somebody did by command into the incident log. :raises StateError: not stored."""
-    IncidentLog(folder, key=open_device_key(folder), clock=clock).append(kind, {**data, "by": data.get("by", _by())})
+    IncidentLog(folder, key=open_device_key(folder), clock=clock).append(
+        kind, {**data, "by": data.get("by", who_asks())}
+    )
 
 
 def _head(text: str) -> Head:
@@ -115,7 +117,7 @@ def _head(text: str) -> Head:
     return Head(int(match[1]), match[2])
 
 
-def _by() -> str:
+def who_asks() -> str:
     """Who gives the command: the one behind sudo, if it was used."""
     try:
         return one_line(os.environ.get("SUDO_USER") or getpass.getuser())
@@ -123,7 +125,7 @@ def _by() -> str:
         return str(os.getuid())
 
 
-def _unknown(incident_id: str) -> UnknownIncident:
+def unknown_incident(incident_id: str) -> UnknownIncident:
     return UnknownIncident(
         f"there are no pictures of incident {one_line(incident_id)!r}",
         hint="Mails and `kiosk-guard why` name incidents.",
