@@ -101,6 +101,7 @@ class BlindTime:
         gap = store.begin(version=version)
         self._stored = store.totals()
         self._unsettled = True
+        self._stopped = False
         if gap is not None:
             self._log_gap(gap)
 
@@ -129,12 +130,13 @@ class BlindTime:
         self._looked_s = now
         if self._unsettled:
             self._settle(now)
-        if now - self._saved_s >= SAVE_EVERY_S:
+        if now - self._saved_s >= SAVE_EVERY_S and not self._stopped:
             self._saved_s = now  # even if it fails: not at every turn, the card may be full
             self._save(clean=False)
 
     def stop(self) -> None:
         """The service ends because it was told to. Never raises: what cannot be stored is logged."""
+        self._stopped = True  # no further sign of life: the last one says that all is well
         try:
             self._save(clean=True)
         except KioskError as error:

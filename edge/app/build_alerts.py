@@ -16,7 +16,7 @@ from edge.app.heartbeat import Heartbeat
 from edge.app.sheets import Sheets
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from edge.alerts.database import Database
@@ -120,6 +120,7 @@ def build_heartbeat(
     clock: Clock,
     boot_id: str,
     model: str,
+    also: Callable[[], Sequence[tuple[str, str]]] = tuple,
 ) -> Heartbeat:
     """The mail that says that the box is there."""
     return Heartbeat(
@@ -132,4 +133,5 @@ def build_heartbeat(
         boot_id=boot_id,
         kiosk=config.kiosk.id,
         model=model,
+        also=also,
     )

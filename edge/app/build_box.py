@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edge import __version__
+from edge.alerts.blind_store import BlindStore
 from edge.alerts.ledger import StoredLedger
 from edge.alerts.writer import WriterWorker
+from edge.app.blind_time import BlindTime, Lookout
 from edge.app.board import Board, Limits
 from edge.app.build import build_detector, build_incidents, build_line, resting_rules
 from edge.app.build_alerts import build_delivery, build_heartbeat, build_ring, build_sheets
@@ -67,6 +69,7 @@ class Box:
     maintenance: MaintenanceKeeper
     cameras: Sequence[CaptureProcess]
     board: Board
+    blind: BlindTime
     chores: list[Callable[[], object]]
 
 
@@ -167,6 +170,21 @@ def build_box(config: Config, config_path: Path, stack: contextlib.ExitStack, *,
         maintenance=maintenance,
         on_status=lambda status: indicator.set_status("fault" if status is Status.FAIL else "healthy"),
     )
+    blind = BlindTime(
+        store=BlindStore(storage.database, clock=clock, boot_id=boot_id),
+        enqueue=send if delivery else None,
+        clock=clock,
+        boot_id=boot_id,
+        model=detector.model,
+    )
+    lookout = Lookout(
+        vitals=pipeline.vitals,
+        cameras=cameras,
+        fresh_s={t.name: t.fresh_timeout_s for t in config.cameras},
+        maintenance=lambda: bool(maintenance.details()["on"]),
+        clock=clock,
+    )
+    chores.append(lambda: blind.look(lookout()))
     if delivery:
         heartbeat = build_heartbeat(
             config,
@@ -177,6 +195,7 @@ def build_box(config: Config, config_path: Path, stack: contextlib.ExitStack, *,
             clock=clock,
             boot_id=boot_id,
             model=detector.model,
+            also=blind.rows,
         )
         chores.append(heartbeat.beat_if_due)
     return Box(
@@ -195,6 +214,7 @@ def build_box(config: Config, config_path: Path, stack: contextlib.ExitStack, *,
         maintenance=maintenance,
         cameras=cameras,
         board=board,
+        blind=blind,
         chores=chores,
     )
 

@@ -13,7 +13,7 @@ from edge.health.interface import Status
 from edge.types import Alert, Severity
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from edge.alerts.heartbeat_store import HeartbeatStore
     from edge.alerts.outbox import Outbox
@@ -29,6 +29,7 @@ class Heartbeat:
     :param interval_s: 0: never.
     :param report: the box's health.
     :param log_head: number and hash of the incident log's last record; 0 and "" if there is none.
+    :param also: further lines, label and text.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class Heartbeat:
         kiosk: str,
         model: str,
         log_head: Callable[[], tuple[int, str]] = lambda: (0, ""),
+        also: Callable[[], Sequence[tuple[str, str]]] = tuple,
     ) -> None:
         self._outbox = outbox
         self._store = store
@@ -55,6 +57,7 @@ class Heartbeat:
         self._kiosk = kiosk
         self._model = model
         self._log_head = log_head
+        self._also = also
         self._started_s = clock.monotonic_s()
         self._next_s: float | None = None
 
@@ -94,6 +97,7 @@ class Heartbeat:
             ("Running for", duration(self._clock.monotonic_s() - self._started_s)),
             ("Alerts waiting", f"{stats.waiting}, and {stats.held} refused for good"),
             ("Alerts so far", f"{stats.delivered} delivered, {stats.dropped} dropped, {stats.corrupt} damaged"),
+            *self._also(),
         ]
         return Alert(
             alert_id=safe_id(f"heartbeat-{self._kiosk}-{number}-{now:%Y%m%d-%H%M%S}"),

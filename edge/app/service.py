@@ -136,6 +136,7 @@ class Appliance:
         while outbox and ended and outbox.stats().waiting and self._clock.monotonic_s() < until_s:
             if self._clock.wait(self._stop, 0.1):
                 break
+        box.blind.stop()
         frames = box.pipeline.vitals.frames_judged
         log.info(
             f"stopped ({'the source has ended' if ended else 'as told'}) after {frames} frames",
