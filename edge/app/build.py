@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from edge.clock import SystemClock
 from edge.config import Config, resolve
 from edge.detect.gate import StillGate
 from edge.detect.manifest import read_manifest
@@ -14,6 +15,7 @@ from edge.errors import ConfigError
 from edge.incidents import Incidents
 from edge.masks import Mask, Masks
 from edge.models.shipped import shipped_bundle
+from edge.models.store import ModelStore
 from edge.pipeline import CAMERA_LOST, Line
 from edge.rules.camera_tamper import CameraTamper
 from edge.rules.closed_hours import ClosedHours
@@ -44,13 +46,26 @@ PERSON = "person"
 _CAMERA_LOST_CLOSES_S = 2.0
 
 
-def build_detector(config: Config, config_path: Path) -> OnnxDetector:
+def bundle_path(config: Config, config_path: Path) -> Path:
+    """The model that is to run: ``[model] path``, else the installed one that is current, else the shipped one.
+
+    :raises DetectorError, StateError: there is none, or it cannot be asked.
+    """
+    if config.model.path:
+        return resolve(config_path, config.model.path)
+    store = ModelStore(resolve(config_path, config.state.dir), clock=SystemClock())
+    current = store.current()
+    return store.path(current) if current else shipped_bundle()
+
+
+def build_detector(config: Config, config_path: Path, *, bundle: Path | None = None) -> OnnxDetector:
     """The detector, checked against the rules that need its classes.
 
+    :param bundle: the model's folder; None: the one that is to run.
     :raises DetectorError: the model cannot be loaded.
     :raises ConfigError: a rule of the file names a class that the model does not know.
     """
-    bundle = resolve(config_path, config.model.path) if config.model.path else shipped_bundle()
+    bundle = bundle or bundle_path(config, config_path)
     manifest = read_manifest(bundle)
     tables = {**config.rules.seen, **{f"objects.{name}": table for name, table in config.rules.objects.items()}}
     named = {c: f"rules.{name}" for name, table in tables.items() if table.enabled for c in table.classes}
@@ -68,9 +83,7 @@ def build_detector(config: Config, config_path: Path) -> OnnxDetector:
 
 def bundle_classes(config: Config, config_path: Path) -> tuple[str, ...]:
     """What the configured model knows. :raises ManifestError: it cannot be read."""
-    return tuple(
-        read_manifest(resolve(config_path, config.model.path) if config.model.path else shipped_bundle()).classes
-    )
+    return tuple(read_manifest(bundle_path(config, config_path)).classes)
 
 
 def resting_rules(config: Config, classes: Sequence[str]) -> dict[str, tuple[str, ...]]:

@@ -60,6 +60,18 @@ class Model(Table):
     path: str = ""
     threads: Annotated[int, Field(ge=1, le=16)] = 2
     still_every_s: Annotated[float, Field(ge=0, le=10)] = 2.0
+    trusted_keys: Annotated[str, Field(min_length=1)] = "/etc/kiosk-guard/keys"
+    trial_min: Annotated[float, Field(ge=1, le=1440)] = 15.0
+    fetch_url: OneLine = ""
+    fetch_ca_file: str = ""
+    fetch_max_mb: Annotated[float, Field(ge=1, le=600)] = 100.0
+
+    @field_validator("fetch_url")
+    @classmethod
+    def _encrypted(cls, value: str) -> str:
+        if value and not value.startswith("https://"):
+            raise ValueError("an https:// address")
+        return value
 
 
 class SceneTable(Table):
