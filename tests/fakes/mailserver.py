@@ -24,12 +24,14 @@ _KEY = Path(__file__).with_name("localhost.key")
 
 
 class Mail:
-    """One accepted message."""
+    """One message. ``confirmed``: the server said that it has it; ``at_s``: when it had it, monotonic seconds."""
 
     def __init__(self, recipients: list[str], content: bytes, *, encrypted: bool) -> None:
         self.recipients = recipients
         self.content = content
         self.encrypted = encrypted
+        self.confirmed = False
+        self.at_s = time.monotonic()
 
     @property
     def message(self) -> EmailMessage:
@@ -77,8 +79,11 @@ class _Handler:
         if reply is not None:
             return reply
         encrypted = server.transport.get_extra_info("ssl_object") is not None
-        self.box.mails.append(Mail(envelope.rcpt_tos, envelope.content, encrypted=encrypted))
-        return await _play(self.box, server, "end") or "250 2.0.0 stored"
+        mail = Mail(envelope.rcpt_tos, envelope.content, encrypted=encrypted)
+        self.box.mails.append(mail)
+        refusal = await _play(self.box, server, "end")
+        mail.confirmed = refusal is None
+        return refusal or "250 2.0.0 stored"
 
 
 async def _play(box: Mailbox, server: Any, stage: str) -> str | None:
