@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -89,8 +88,6 @@ def _train(args: argparse.Namespace) -> None:
         raise MissingInputError(f"{args.weights}: no such file", hint="name the weights to start from")
     if args.time is not None and not 0 < args.time < 10_000:
         raise ExportError(f"--time {args.time}", hint="hours, more than 0")
-    # ultralytics trains on one thread of a processor unless told otherwise, before it is imported.
-    os.environ.setdefault("OMP_NUM_THREADS", str(len(os.sched_getaffinity(0))))
     _say("checking every picture and every label")
     from export.preflight import read_for_training  # noqa: PLC0415
 

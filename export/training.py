@@ -40,6 +40,9 @@ class KioskTrainer(DetectionTrainer):  # type: ignore[misc] # ultralytics has no
 
     def _setup_train(self) -> None:
         super()._setup_train()
+        if self.device.type == "cpu":
+            # ultralytics leaves one core idle, which on two cores is half of them.
+            torch.set_num_threads(len(os.sched_getaffinity(0)))
         if not self._bf16:
             return
         # After ultralytics took its moving average: what is validated and saved knows nothing of this.
