@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ValidationError
 
-from edge.config.tables import Config, ZonesFile
+from edge.config.tables import Config, State, ZonesFile
 from edge.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -30,23 +34,15 @@ def load(path: Path) -> Config:
         f'{path}: cameras: name "{n}": each name once' for n in sorted({n for n in cameras if cameras.count(n) > 1})
     ]
     further = ZonesFile()
-    named = _tables([data.get("scene")])
-    zones_file = named[0].get("zones_file") if named else None
-    if isinstance(zones_file, str) and zones_file:
-        zones_path = resolve(path, zones_file)
-        try:
-            extra = _read(zones_path)
-            faults += _faults(ZonesFile, extra, zones_path)
-            both = {k: [*_tables(data.get(k)), *_tables(extra.get(k))] for k in ("zones", "masks")}
-            faults += [
-                f
-                for f in _cross_faults(both, cameras, zones_path)
-                if f"{path}{f[len(str(zones_path)) :]}" not in faults
-            ]
-            if not faults:
-                further = ZonesFile.model_validate(extra)
-        except ConfigError as error:
-            faults.append(str(error))
+    zones_path = _zones_path(path, data.get("scene"), data.get("state"))
+    try:
+        extra = _read_drawn(zones_path, _state_dir(path, data.get("state")))
+        found = _zone_faults(extra, data, cameras, zones_path)
+        faults += [f for f in found if f"{path}{f[len(str(zones_path)) :]}" not in faults]
+        if not faults:
+            further = ZonesFile.model_validate(extra)
+    except ConfigError as error:
+        faults.append(str(error))
     if faults:
         count = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
         raise ConfigError("\n".join([f"{path}: {count}:", *(f"  {line}" for line in faults)]))
@@ -61,14 +57,83 @@ def resolve(config_path: Path, value: str) -> Path:
     return config_path.parent / Path(value).expanduser()
 
 
+def zones_path(config: Config, config_path: Path) -> Path:
+    """The file with further zones and masks: what ``[scene] zones_file`` names, else ``zones.toml`` in the state."""
+    return _zones_path(config_path, {"zones_file": config.scene.zones_file}, {"dir": config.state.dir})
+
+
+def check_zones(drawn: dict[str, Any], path: Path, *, cameras: Sequence[str], fixed: ZonesFile) -> ZonesFile:
+    """Zones and masks from elsewhere, checked like those of a file.
+
+    :param path: the file that they are for, named in every fault.
+    :param cameras: those that there are; ``fixed``: the configuration's own, whose names are taken.
+    :raises ConfigError: with every fault found.
+    """
+    faults = _zone_faults(drawn, fixed.model_dump(), list(cameras), path)
+    if faults:
+        raise ConfigError("\n".join(line.removeprefix(f"{path}: ") for line in faults))
+    return ZonesFile.model_validate(drawn)
+
+
+def read_zones(text: str, path: Path, *, cameras: Sequence[str], fixed: ZonesFile) -> ZonesFile:
+    """The content of a zones file. :raises ConfigError: with every fault found."""
+    try:
+        drawn = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: not valid TOML: {error}") from None
+    return check_zones(drawn, path, cameras=cameras, fixed=fixed)
+
+
+def zone_history(path: Path) -> Path:
+    """The folder with the earlier versions of a file that was drawn on the page."""
+    return path.with_name(f"{path.name}.versions")
+
+
+def _zones_path(path: Path, scene: Any, state: Any) -> Path:
+    named = scene.get("zones_file") if isinstance(scene, dict) else None
+    return resolve(path, named) if isinstance(named, str) and named else _state_dir(path, state) / "zones.toml"
+
+
+def _state_dir(path: Path, state: Any) -> Path:
+    named = state.get("dir") if isinstance(state, dict) else None
+    return resolve(path, named if isinstance(named, str) and named else State().dir)
+
+
+def _read_drawn(path: Path, state_dir: Path) -> dict[str, Any]:
+    """The zones file. In the state directory it need not be there: the page makes it."""
+    if path.parent != state_dir:
+        return _read(path)
+    with contextlib.suppress(FileNotFoundError):
+        return _parse(path)
+    if any(zone_history(path).glob("*.toml")):
+        raise ConfigError(
+            f"{path}: is gone, but zones or masks were drawn before",
+            hint=f"copy the last one of {zone_history(path)} to its place, or remove that folder, too",
+        )
+    return {}
+
+
+def _zone_faults(extra: dict[str, Any], beside: dict[str, Any], cameras: list[str], path: Path) -> list[str]:
+    both = {k: [*_tables(beside.get(k)), *_tables(extra.get(k))] for k in ("zones", "masks")}
+    return _faults(ZonesFile, extra, path) + _cross_faults(both, cameras, path)
+
+
 def _read(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_bytes().decode("utf-8"))
+        return _parse(path)
     except FileNotFoundError:
         raise ConfigError(
             f"{path}: no such file",
             hint="Name the file with --config; firmware_config/kiosk-guard.toml shows every key.",
         ) from None
+
+
+def _parse(path: Path) -> dict[str, Any]:
+    """:raises FileNotFoundError: it is not there."""
+    try:
+        return tomllib.loads(path.read_bytes().decode("utf-8"))
+    except FileNotFoundError:
+        raise
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read: {error}") from None
     except tomllib.TOMLDecodeError as error:
