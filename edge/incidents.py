@@ -7,6 +7,7 @@ incident lives per (camera, rule, zone).
 from __future__ import annotations
 
 import queue
+import threading
 from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -85,6 +86,7 @@ class Incidents:
         self._quiet: dict[Key, tuple[float, Severity]] = {}  # until, severity of the incident that alerted
         self._acknowledged: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._to_end: queue.SimpleQueue[tuple[str, str]] = queue.SimpleQueue()
+        self._forget_cooldowns = threading.Event()
         self._ending: dict[str, str] = {}  # incident id -> why
         self._suppressed: dict[int, Suppression] = {}  # by number
         self._going_on: dict[tuple[Key, str], tuple[int, float]] = {}  # number, last seen
@@ -137,6 +139,10 @@ class Incidents:
         """
         for incident_id in incident_ids:
             self._to_end.put((incident_id, reason))
+
+    def forget_cooldowns(self) -> None:
+        """From the next update on nothing is held back because of what happened before; any thread."""
+        self._forget_cooldowns.set()
 
     def silence(self, reason: str) -> None:
         """From the next update on nothing opens, and what is open closes, for this reason; "" ends it. Any thread.
@@ -222,6 +228,10 @@ class Incidents:
         while not self._to_end.empty():  # this thread is the only reader
             incident_id, reason = self._to_end.get_nowait()
             self._ending[incident_id] = reason
+        if self._forget_cooldowns.is_set():
+            self._forget_cooldowns.clear()
+            self._quiet.clear()
+            self._unacknowledged.clear()
         if not self._ending:
             return []
         mine = [k for k, o in self._open.items() if k[0] == camera and o.incident.incident_id in self._ending]

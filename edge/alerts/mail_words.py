@@ -30,6 +30,7 @@ RULE_WORDS: dict[str, tuple[str, str]] = {
     "face_cover": ("Covered face", "Somebody inside wears what hides the face."),
     "helmet": ("Helmet kept on", "Somebody inside keeps a helmet on."),
     "maintenance": ("Maintenance mode", "The rules are silent for a while: nothing that happens here is told."),
+    "walk_test": ("Walk test", "A technician tries the rules: what they fire on is recorded, and not told."),
     "dark": ("The kiosk was dark", "It ended without notice: until it came back, this place was not being watched."),
     "panic": ("Panic button", "Somebody at the site pressed the panic button."),
     "enclosure_tamper": ("Kiosk opened", "The enclosure of this kiosk's computer is open."),
