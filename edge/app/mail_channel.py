@@ -20,11 +20,15 @@ if TYPE_CHECKING:
 def read_secret(config_path: Path, file: str, key: str) -> str:
     """The one line of a file; "" where none is named.
 
+    :param file: ``$CREDENTIALS_DIRECTORY`` in it is replaced; where nobody has set it (a command of root's, outside the
+        service), by the configuration's folder, which is where the unit takes its credentials from.
     :param key: the configuration key that names it, for the message.
     :raises ConfigError: it cannot be read.
     """
     if not file:
         return ""
+    if not os.environ.get("CREDENTIALS_DIRECTORY"):
+        file = file.removeprefix("$CREDENTIALS_DIRECTORY/")
     path = resolve(config_path, os.path.expandvars(file))
     try:
         return path.read_text(encoding="utf-8").rstrip("\r\n")
