@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from edge.app.mail_channel import read_secret
 from edge.cameras.capture import CaptureProcess
+from edge.cameras.rpicam import find_program
 from edge.cameras.source import Kind, Source, parse_source
 from edge.config import resolve
 from edge.errors import SourceNotFound
@@ -22,10 +23,11 @@ def camera_source(config_path: Path, table: CameraTable) -> Source:
 
     :raises ConfigError: the password file cannot be read.
     :raises SourceNotFound: the video file does not exist.
+    :raises ProgramMissing: what reads a Raspberry Pi's camera is not installed.
     """
     password = read_secret(config_path, table.password_file, f"cameras ({table.name}): password_file")
     text = table.source
-    if "://" not in text and not text.startswith(("/dev/", "v4l2:", "file:/")) and not text.isdigit():
+    if "://" not in text and not text.startswith(("/dev/", "v4l2:", "rpicam:", "file:/")) and not text.isdigit():
         text = f"file:{resolve(config_path, text.removeprefix('file:'))}"
     source = parse_source(text, user=table.user, password=password)
     if source.kind is Kind.FILE and not Path(source.target).exists():
@@ -33,6 +35,8 @@ def camera_source(config_path: Path, table: CameraTable) -> Source:
             f'camera "{table.name}": video file "{source.label}" does not exist',
             hint="check [[cameras]] source; a relative path counts from the configuration file's folder",
         )
+    if source.kind is Kind.RPICAM:
+        find_program()
     return source
 
 

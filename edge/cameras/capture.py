@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from edge.cameras import wire
+from edge.cameras.geometry import PROGRAM
 from edge.cameras.interface import CameraStatus
 from edge.cameras.link import ChildLink
 from edge.cameras.reasons import explain, is_refused
@@ -30,6 +31,8 @@ log = logging.getLogger(__name__)
 _REFUSED_DELAY_S = 60.0
 # A life with frames for this long counts as success: the next loss starts with a short delay again.
 _GOOD_LIFE_S = 3.0
+# What supervising may take beside its waits: starting and killing a process on a busy machine.
+_SUPERVISE_S = 12.0
 # Between starting the child and the open time-out that it keeps itself.
 _START_GRACE_S = 5.0
 _CLOSE_S = 5.0
@@ -59,6 +62,7 @@ class CaptureProcess:
     :param retry_after_s: pause before the first new try; it doubles with every failure.
     :param retry_at_most_s: the longest pause.
     :param size: (width, height) px asked of a V4L2 device.
+    :param rpicam: name or path of the program that reads a Raspberry Pi's camera.
     :param clock: the machine's; its monotonic time must be CLOCK_MONOTONIC, which the child shares.
     """
 
@@ -75,6 +79,7 @@ class CaptureProcess:
         retry_after_s: float = 1.0,
         retry_at_most_s: float = 30.0,
         size: tuple[int, int] | None = None,
+        rpicam: str = PROGRAM,
         clock: Clock | None = None,
     ) -> None:
         self._name = name
@@ -95,6 +100,7 @@ class CaptureProcess:
             read_timeout_s=fresh_timeout_s,
             size=size,
             parent_pid=os.getpid(),
+            program=rpicam,
         )
         self._news = threading.Condition()  # guards all below
         self._pending: _Pending | None = None
@@ -107,6 +113,7 @@ class CaptureProcess:
         self._last_fresh_s = self._clock.monotonic_s()
         self._live_since_s = float("inf")  # of the present child
         self._child_pid: int | None = None
+        self._due_s = self._clock.monotonic_s() + _SUPERVISE_S
         self._talkative = False
         self._wake_r, self._wake_w = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         self._thread = threading.Thread(target=self._supervise, name=f"capture-{name}", daemon=True)
@@ -120,6 +127,11 @@ class CaptureProcess:
     def child_pid(self) -> int | None:
         """The capture process that runs now; None between two of them."""
         return self._child_pid
+
+    @property
+    def due_s(self) -> float:
+        """Monotonic time by which the supervising thread moves again unless it hangs; infinity: it has ended."""
+        return self._due_s if self._thread.is_alive() else float("inf")
 
     def read(self, timeout_s: float) -> Frame:
         with self._news:
@@ -195,12 +207,17 @@ class CaptureProcess:
 
     def _pause(self, seconds: float) -> None:
         """Wait, unless ``close`` is called."""
+        self._moved(seconds)
         wake = select.poll()
         wake.register(self._wake_r, select.POLLIN)
         wake.poll(seconds * 1000.0)
 
+    def _moved(self, wait_s: float) -> None:
+        self._due_s = self._clock.monotonic_s() + wait_s + _SUPERVISE_S
+
     def _live_once(self) -> tuple[str, bool]:
         """Run one child until it is gone or hangs; (why, whether the camera refused the credentials)."""
+        self._moved(0.0)
         try:
             link = ChildLink(self._order, talkative=self._talkative)
         except OSError as error:
@@ -238,6 +255,7 @@ class CaptureProcess:
         base_seq = self._next_seq
         while not self._closed:
             left_s = deadline_s - self._clock.monotonic_s()
+            self._moved(max(0.0, left_s))
             messages = link.poll(left_s, self._wake_r)
             if messages is None:
                 return "the capture process ended unexpectedly" + self._last_words(link), None

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, NoReturn
 from edge.cameras import wire
 from edge.cameras.freshness import BurstFilter, RateLimit, Timeline
 from edge.cameras.opencv import TALKATIVE, OpenCvReader, stream_options
+from edge.cameras.rpicam import RpicamReader
 from edge.cameras.source import Kind, Source
 from edge.errors import CameraError, CameraLost, SourceInvalid, SourceNotFound
 
@@ -40,7 +41,7 @@ class Offer:
         self._free: list[int] = []
         self._missed = 0
 
-    def put(self, reader: OpenCvReader, count: int, t_mono_s: float, *, patience_s: float = 0.0) -> bool:
+    def put(self, reader: OpenCvReader | RpicamReader, count: int, t_mono_s: float, *, patience_s: float = 0.0) -> bool:
         """Decode the grabbed frame into a free slot and tell the parent; False: the frame is damaged.
 
         Where no slot becomes free within ``patience_s``, the frame is missed.
@@ -106,7 +107,7 @@ class Offer:
             os._exit(0)
 
 
-def run_live(reader: OpenCvReader, order: wire.Order, offer: Offer) -> None:
+def run_live(reader: OpenCvReader | RpicamReader, order: wire.Order, offer: Offer) -> None:
     """Offer every fresh frame of a live source until it stops giving any."""
     burst = BurstFilter(reader.fps)
     limit = RateLimit(order.max_fps)
@@ -148,8 +149,10 @@ def run_file(source: Source, order: wire.Order, offer: Offer) -> None:
             offer.over("ended", f'video file "{source.label}" is over after {count} frames')
 
 
-def open_live(source: Source, order: wire.Order) -> OpenCvReader:
+def open_live(source: Source, order: wire.Order) -> OpenCvReader | RpicamReader:
     """Open a device or a stream. Half a second of a stream tells its format nearly always; if not, look longer."""
+    if source.kind is Kind.RPICAM:
+        return RpicamReader(source, program=order.program)
     for analyze_s, last in ((0.5, False), (5.0, True)):
         if source.kind is not Kind.V4L2:
             os.environ["OPENCV_FFMPEG_CAPTURE_OPTIONS"] = stream_options(analyze_s)

@@ -21,6 +21,21 @@ _KNOWN: tuple[tuple[re.Pattern[str], str, str], ...] = tuple(
     (re.compile(pattern, re.IGNORECASE), words, hint)
     for pattern, words, hint in (
         (
+            r"no cameras available",
+            "no Raspberry Pi camera is found",
+            "check the ribbon cable (power off first), and what rpicam-vid --list-cameras says",
+        ),
+        (
+            r"in use by another process|failed to acquire camera|Device or resource busy",
+            "another program has the camera",
+            "end it: fuser /dev/media* /dev/video* names it",
+        ),
+        (
+            r"frontend has timed out|Device timeout detected",
+            "the camera module sends no picture",
+            "check the ribbon cable (power off first) and the power supply",
+        ),
+        (
             _STATUS.format(401),
             "the camera refuses the user name or password (401)",
             "check the camera's user and password in the configuration",

@@ -8,10 +8,12 @@ from enum import Enum
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
+from edge.cameras import geometry
 from edge.errors import EX_CONFIG, CameraError
 
 ALLOWED = (
     "allowed: a video file (file:PATH or PATH), a V4L2 device (v4l2:0 or /dev/video0), "
+    "a Raspberry Pi camera (rpicam:0,1280x720@10), "
     "rtsp://HOST/PATH, rtsps://..., http://... or https://..."
 )
 _MASK = "***"
@@ -69,13 +71,15 @@ class Kind(str, Enum):
     V4L2 = "v4l2"
     RTSP = "rtsp"
     HTTP = "http"
+    RPICAM = "rpicam"
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
     """Where frames come from.
 
-    ``target`` is what is opened: a path, ``/dev/videoN``, or the URL with its credentials (never log it);
+    ``target`` is what is opened: a path, ``/dev/videoN``, ``CAMERA,WIDTHxHEIGHT@FPS`` of a Raspberry Pi's camera, or the
+    URL with its credentials (never log it);
     ``label`` is the same for people, without secrets.
     """
 
@@ -117,12 +121,12 @@ def parse_source(text: str, *, user: str = "", password: str = "") -> Source:
         )
     scheme, colon, rest = text.partition(":")
     scheme = scheme.lower()
-    if text.isascii() and text.isdigit():
-        return _device(text)
-    if text.startswith("/dev/"):
+    if (text.isascii() and text.isdigit()) or text.startswith("/dev/"):
         return _device(text)
     if colon and scheme == "v4l2":
         return _device(rest)
+    if colon and scheme == "rpicam":
+        return _rpicam(rest)
     if colon and scheme == "file":
         return _file(rest.removeprefix("//"))
     if colon and scheme in _URL_KINDS:
@@ -175,6 +179,13 @@ def _device(name: str) -> Source:
             hint="allowed: v4l2:0 to v4l2:255, /dev/videoN, or a link under /dev/v4l/by-id/, which survives replugging",
         )
     return Source(Kind.V4L2, name, name)
+
+
+def _rpicam(text: str) -> Source:
+    found = geometry.parse_geometry(text)
+    if found is None:
+        raise SourceMalformed(f'camera source "rpicam:{text}" is no Raspberry Pi camera', hint=geometry.ALLOWED)
+    return Source(Kind.RPICAM, str(found), f"rpicam:{found}")
 
 
 def _url(text: str, user: str, password: str) -> Source:

@@ -43,6 +43,7 @@ class Order:
     read_timeout_s: float
     size: tuple[int, int] | None
     parent_pid: int
+    program: str = ""  # that reads a Raspberry Pi's camera
 
     def encode(self) -> bytes:
         return json.dumps(asdict(self)).encode()
