@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+
 from edge.app.mail_channel import read_secret
 from edge.errors import ConfigError
 
