@@ -15,14 +15,20 @@ from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from edge.health.access import Access, Doorman
 from edge.health.guard import Guard, json_error
+from edge.health.guesses import Guesses
 from edge.health.interface import Check, Report, Status
-from edge.health.page import render
+from edge.health.login import login_routes
+from edge.health.page import STYLE_HASH, render
+from edge.health.sessions import Sessions
+from edge.health.token import TokenFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
     from concurrent.futures import Future
     from datetime import datetime
+    from pathlib import Path
 
     from starlette.requests import Request
     from starlette.routing import BaseRoute
@@ -36,6 +42,9 @@ T = TypeVar("T")
 # The appliance answers from memory; one that does not within this time is stuck, and that is the answer.
 _PATIENCE_S = 2.0
 _MEDIA_TYPE = "application/health+json"
+_PAGE_POLICY = (
+    f"default-src 'none'; style-src '{STYLE_HASH}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
 
 
 class Endpoints:
@@ -44,6 +53,9 @@ class Endpoints:
     :param source: asked in a thread of its own, one question at a time: a stuck source blocks no other request.
     :param version: of the software.
     :param clock: for the times in answers.
+    :param token_file: where the token's hash is kept; None: nobody has the token.
+    :param token_everywhere: the token is needed for all but /livez; else not for what stands in ``glance_paths``.
+    :param secure: the browser's cookie is for TLS only.
     :param more_routes: further routes; they come first, so one for "/" takes the plain page's place. All of them need
         the token, on loopback too, but those whose path stands in ``glance_paths``. Their handlers may run in several
         event loops (health port, control socket): nothing in them may belong to one loop.
@@ -56,6 +68,9 @@ class Endpoints:
         *,
         version: str,
         clock: Clock,
+        token_file: Path | None = None,
+        token_everywhere: bool = False,
+        secure: bool = False,
         more_routes: Sequence[BaseRoute] = (),
         glance_paths: Collection[str] = (),
     ) -> None:
@@ -67,12 +82,22 @@ class Endpoints:
         self._asker = ThreadPoolExecutor(max_workers=3, thread_name_prefix="health-ask")
         self._asked: dict[str, Future[Any]] = {}
         self._asking = threading.Lock()
+        token = TokenFile(token_file)
+        self._doorman = Doorman(
+            token=token,
+            look=lambda: self._ask("token", token.look, _no_answer),
+            sessions=Sessions(now_s=clock.monotonic_s, secure=secure),
+            guesses=Guesses(now_s=clock.monotonic_s),
+            now_s=clock.monotonic_s,
+        )
+        self._token_everywhere = token_everywhere
 
     def application(self, *, allowed_hosts: Collection[str] = ()) -> Guard:
         """The ASGI application, its guard outermost: even an answer about a crash carries the security headers."""
         routes = Starlette(
             routes=[
                 *self._more_routes,
+                *login_routes(self._doorman),
                 Route("/livez", self.livez),
                 Route("/readyz", self.readyz),
                 Route("/health", self.health),
@@ -81,7 +106,10 @@ class Endpoints:
             exception_handlers={HTTPException: _http_error, Exception: _crash},
         )
         routes.router.redirect_slashes = False
-        return Guard(routes, allowed_hosts=allowed_hosts)
+        access = Access(
+            routes, doorman=self._doorman, everywhere=self._token_everywhere, glance_paths=self._glance_paths
+        )
+        return Guard(access, allowed_hosts=allowed_hosts)
 
     def close(self) -> None:
         """Ask no more; does not wait for a stuck source."""
@@ -110,7 +138,8 @@ class Endpoints:
                 version=self._version,
                 now=self._clock.utc_now(),
                 refresh="still" not in request.query_params,
-            )
+            ),
+            headers={"Content-Security-Policy": _PAGE_POLICY},
         )
 
     async def _ask(self, name: str, question: Callable[[], T], otherwise: Callable[[str], T]) -> T:
@@ -176,6 +205,10 @@ def _probe(request: Request, name: str, good: bool, why: str) -> Response:  # no
 
 def _stuck(why: str) -> tuple[bool, str]:
     return False, why
+
+
+def _no_answer(why: str) -> None:
+    """The token's file cannot be read now: what was last known of it holds."""
 
 
 def _stuck_report(why: str) -> Report:

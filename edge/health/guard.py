@@ -1,4 +1,4 @@
-"""What stands between the network and the endpoints: host names, sizes, headers, and connections that take too long."""
+"""What every request passes and every answer carries: host names, sizes, security headers."""
 
 from __future__ import annotations
 
@@ -7,22 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from edge.health.access import local_peer
-from edge.health.page import STYLE_HASH
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Collection
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 SECURITY_HEADERS = {
-    "Content-Security-Policy": (
-        f"default-src 'none'; style-src '{STYLE_HASH}'; img-src 'self'; form-action 'self'; base-uri 'none'; "
-        "frame-ancestors 'none'"
-    ),
+    "Content-Security-Policy": "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "no-referrer",
@@ -89,34 +83,6 @@ class Guard:
 
 def _refuse(status: int, words: str) -> JSONResponse:
     return JSONResponse({"error": words}, status_code=status, headers={"Connection": "close"})
-
-
-def bounded_protocol(max_connections: int, max_connection_s: float) -> type[H11Protocol]:
-    """An HTTP protocol whose connections are few and short.
-
-    The server library waits for ever for a request that never ends and for a client that never reads. Here the oldest
-    connection gives way when there are more than ``max_connections``, and each ends after ``max_connection_s``.
-    """
-    open_connections: dict[asyncio.Protocol, asyncio.Transport] = {}  # oldest first
-
-    class BoundedProtocol(H11Protocol):
-        _deadline: asyncio.TimerHandle | None = None
-
-        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-            super().connection_made(transport)
-            open_connections[self] = transport
-            self._deadline = self.loop.call_later(max_connection_s, transport.abort)
-            if len(open_connections) > max_connections:
-                oldest = next(iter(open_connections))
-                open_connections.pop(oldest).abort()
-
-        def connection_lost(self, exc: Exception | None) -> None:
-            open_connections.pop(self, None)
-            if self._deadline is not None:
-                self._deadline.cancel()
-            super().connection_lost(exc)
-
-    return BoundedProtocol
 
 
 def json_error(status: int, words: str, headers: Any = None) -> JSONResponse:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import errno
 import logging
 import os
 import socket
 import threading
+import time
 from typing import TYPE_CHECKING
 
 import uvicorn
@@ -15,10 +17,12 @@ import uvicorn
 from edge.clock import SystemClock
 from edge.errors import HealthError
 from edge.health.endpoints import Endpoints
-from edge.health.guard import bounded_protocol
+from edge.health.listener import BoundedListener, Restraint, short_protocol
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Collection, Sequence
+    from pathlib import Path
 
     from starlette.routing import BaseRoute
     from starlette.types import ASGIApp
@@ -33,10 +37,11 @@ _START_S = 10.0
 _STOP_S = 5.0
 # A browser gets the processor when the pipeline does not want it.
 _NICENESS = 5
+_TURN_S = 15.0  # the longest honest turn of the server's loop, which takes a tenth of a second
 
 
 class HealthServer:
-    """Serves /livez, /readyz, /health and the page.
+    """Serves /livez, /readyz, /health, /metrics, the page and the way in.
 
     :param source: what is asked.
     :param host: address to listen on; anything but loopback is the caller's deliberate choice.
@@ -46,7 +51,9 @@ class HealthServer:
     :param allowed_hosts: names under which a browser may call, besides addresses and "localhost".
     :param max_connections: the oldest connection gives way to one more.
     :param max_connection_s: no connection lives longer, whatever it waits for.
-    :param more_routes, glance_paths: as for ``Endpoints``.
+    :param tls: None: in clear, which is for loopback.
+    :param share: of one processor, 0..1, that requests may take from the guarding.
+    :param token_file, token_everywhere, more_routes, glance_paths: as for ``Endpoints``.
     """
 
     def __init__(
@@ -60,6 +67,10 @@ class HealthServer:
         allowed_hosts: Collection[str] = (),
         max_connections: int = 64,
         max_connection_s: float = 30.0,
+        tls: ssl.SSLContext | None = None,
+        share: float = 0.25,
+        token_file: Path | None = None,
+        token_everywhere: bool = False,
         more_routes: Sequence[BaseRoute] = (),
         glance_paths: Collection[str] = (),
     ) -> None:
@@ -69,30 +80,36 @@ class HealthServer:
             source,
             version=version,
             clock=clock or SystemClock(),
+            token_file=token_file,
+            token_everywhere=token_everywhere,
+            secure=tls is not None,
             more_routes=more_routes,
             glance_paths=glance_paths,
         )
         self._application = self._endpoints.application(allowed_hosts=allowed_hosts)
-        self._server = _QuietServer(
-            uvicorn.Config(
-                self._application,
-                loop="asyncio",
-                http=bounded_protocol(max_connections, max_connection_s),
-                ws="none",
-                lifespan="off",
-                interface="asgi3",
-                log_config=None,
-                log_level="error",  # malformed requests are the network's business, not the log's
-                access_log=False,
-                server_header=False,
-                proxy_headers=False,
-                backlog=128,
-                limit_concurrency=2 * max_connections,
-                timeout_keep_alive=5,
-                timeout_graceful_shutdown=1,
-                h11_max_incomplete_event_size=_MAX_HEADER_BYTES,
-            )
+        config = uvicorn.Config(
+            self._application,
+            loop="asyncio",
+            http=short_protocol(max_connection_s),
+            ws="none",
+            lifespan="off",
+            interface="asgi3",
+            log_config=None,
+            log_level="error",  # malformed requests are the network's business, not the log's
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            backlog=128,
+            limit_concurrency=2 * max_connections,
+            timeout_keep_alive=5,
+            timeout_graceful_shutdown=1,
+            h11_max_incomplete_event_size=_MAX_HEADER_BYTES,
         )
+        config.load()
+        config.ssl = tls
+        self._tls = tls is not None
+        self._max_connections = max_connections
+        self._server = _QuietServer(config, Restraint(share))
         self._socket: socket.socket | None = None
         self._thread: threading.Thread | None = None
 
@@ -107,10 +124,15 @@ class HealthServer:
         return self._port
 
     @property
+    def due_s(self) -> float:
+        """Monotonic time by which the server's loop moves again unless it hangs."""
+        return self._server.moved_s + _TURN_S
+
+    @property
     def url(self) -> str:
         """Where a browser on this machine finds the page."""
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self._host, self._host)  # noqa: S104 - compared, not bound
-        return f"http://{f'[{host}]' if ':' in host else host}:{self._port}/"
+        return f"{'https' if self._tls else 'http'}://{f'[{host}]' if ':' in host else host}:{self._port}/"
 
     def start(self) -> None:
         """Listen, then serve in a thread.
@@ -153,7 +175,8 @@ class HealthServer:
             family, kind, protocol, _, address = socket.getaddrinfo(
                 self._host, self._port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
             )[0]
-            listening = socket.socket(family, kind, protocol)
+            listening = BoundedListener(family, kind, protocol)
+            listening.max_connections = self._max_connections
         except OSError as error:
             raise HealthError(
                 f"the health endpoint cannot use the address {where}: {error.strerror}",
@@ -184,12 +207,19 @@ class HealthServer:
 
 
 class _QuietServer(uvicorn.Server):
-    """Tells when it is up."""
+    """Tells when it is up, and restrains itself."""
 
-    def __init__(self, config: uvicorn.Config) -> None:
+    def __init__(self, config: uvicorn.Config, restraint: Restraint) -> None:
         super().__init__(config)
+        self._restraint = restraint
         self.up = threading.Event()
+        self.moved_s = time.monotonic()
+
+    async def on_tick(self, counter: int) -> bool:
+        self.moved_s = time.monotonic()
+        return await super().on_tick(counter)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        self._restraint.begin(asyncio.get_running_loop())
         self.up.set()

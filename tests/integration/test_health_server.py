@@ -171,7 +171,7 @@ def test_a_stuck_appliance_is_reported_and_blocks_no_other_answer(server: Health
     assert answer.status_code == 503
     assert "does not answer" in answer.text
     assert time.monotonic() - began_s < 4.0
-    assert httpx.get(f"{server.url}nothing", timeout=1.0).status_code == 404
+    assert httpx.get(f"{server.url}nothing", timeout=1.0).status_code == 401
     asked = source.asked
     assert httpx.get(f"{server.url}readyz", timeout=10.0).status_code == 503
     assert source.asked == asked  # the first question is still open: no threads pile up

@@ -13,11 +13,13 @@ import pytest
 
 from edge.health.endpoints import Endpoints
 from edge.health.interface import Check, Report, Status
+from edge.health.token import new_token, write_token
 from tests.fakes.clocks import FakeClock
 from tests.fakes.health import FakeSource
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 PASS, WARN, FAIL = Status.PASS, Status.WARN, Status.FAIL
 
@@ -46,8 +48,8 @@ class Client:
 
 
 @pytest.fixture(name="client")
-def _client(source: FakeSource) -> Iterator[Client]:
-    endpoints = Endpoints(source, version="1.2.3", clock=FakeClock())
+def _client(source: FakeSource, tmp_path: Path) -> Iterator[Client]:
+    endpoints = Endpoints(source, version="1.2.3", clock=FakeClock(), token_file=tmp_path / "token")
     yield Client(endpoints.application(allowed_hosts=["kiosk.example"]))
     endpoints.close()
 
@@ -120,17 +122,25 @@ def test_a_source_that_fails_is_a_failure_in_words(
     assert "the cause" in caplog.text
 
 
+@pytest.fixture(name="bearer")
+def _bearer(tmp_path: Path) -> dict[str, str]:
+    token = new_token()
+    write_token(tmp_path / "token", token)
+    return {"Authorization": f"Bearer {token}"}
+
+
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS"])
-def test_other_methods_are_refused_as_json(method: str, client: Client) -> None:
-    answer = client.request(method, "/health")
+def test_other_methods_are_refused_as_json(method: str, client: Client, bearer: dict[str, str]) -> None:
+    answer = client.request(method, "/health", headers=bearer)
     assert answer.status_code == 405
     assert answer.json() == {"error": "Method Not Allowed"}
     assert "GET" in answer.headers["allow"]
 
 
 @pytest.mark.parametrize("path", ["/nothing", "/livez/", "/../etc/passwd", "/%00", "/health/x"])
-def test_other_paths_are_refused_as_json(path: str, client: Client) -> None:
-    answer = client.get(path)
+def test_other_paths_are_refused_as_json(path: str, client: Client, bearer: dict[str, str]) -> None:
+    assert client.get(path).status_code == 401  # without the token, nobody learns what there is
+    answer = client.get(path, headers=bearer)
     assert answer.status_code == 404
     assert answer.json() == {"error": "Not Found"}
 
