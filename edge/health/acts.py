@@ -35,12 +35,9 @@ token (or the socket).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from edge.errors import KioskError
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 Json = dict[str, Any]
 
@@ -164,5 +161,5 @@ class Acts(Protocol):
     def incident(self, incident_id: str) -> Json:
         """One of them, as above."""
 
-    def picture(self, incident_id: str, *, role: str, small: bool, who: str) -> Path | bytes:
+    def picture(self, incident_id: str, *, role: str, small: bool, who: str) -> bytes:
         """A stored picture of an incident. One that is not ``small`` is on record as viewed, with ``who``."""
