@@ -224,10 +224,10 @@ def open_database(state_dir: Path, *, clock: Clock, busy_timeout_s: float = 5.0)
             hint=f"Create it and give it to user {_user()}: "
             f"install -d -o {_user()} -m 0750 {state_dir}  (the service's unit does this by StateDirectory=).",
         )
-    probe = state_dir / f".write-test-{os.getpid()}"
+    probe = state_dir / ".write-test"  # one name: what a kill leaves, the next start removes
     try:
         probe.touch()
-        probe.unlink()
+        probe.unlink(missing_ok=True)
     except OSError as error:
         raise StateError(
             f"the state directory {state_dir} cannot be written by user {_user()}: {error.strerror}",

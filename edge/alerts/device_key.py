@@ -52,18 +52,17 @@ def open_device_key(state_dir: Path) -> DeviceKey:
     path = state_dir / KEY_NAME
     try:
         with contextlib.suppress(FileNotFoundError):
-            return DeviceKey(_private(path.read_bytes(), path))
+            key = DeviceKey(_private(path.read_bytes(), path))
+            for left in state_dir.glob(f".{KEY_NAME}.*"):  # by a start that was killed: a second private key
+                left.unlink(missing_ok=True)
+            return key
         private = Ed25519PrivateKey.generate()
         pem = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         # Whole or not at all: half a key would stop the next start.
         temporary = path.with_name(f".{KEY_NAME}.{os.getpid()}")
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(pem)
-            file.flush()
-            os.fsync(file.fileno())
+        _write_synced(temporary, pem, mode=0o600)
         public = private.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-        (state_dir / PUBLIC_NAME).write_bytes(public)
+        _write_synced(state_dir / PUBLIC_NAME, public, mode=0o644)  # before the key: it is not made again
         temporary.rename(path)
         sync_folder(state_dir)
     except OSError as error:
@@ -72,6 +71,14 @@ def open_device_key(state_dir: Path) -> DeviceKey:
             hint="It must belong to the service's user, mode 0600.",
         ) from error
     return DeviceKey(private)
+
+
+def _write_synced(path: Path, data: bytes, *, mode: int) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def read_public_key(path: Path) -> str:

@@ -233,6 +233,17 @@ class Outbox:
             self._gauge.read(db)
         return done
 
+    def line_is_back(self) -> int:
+        """Make due what waits only because the whole channel was away; returns how many. Nothing held is touched.
+
+        :raises OutboxError: not stored.
+        """
+        with self._database.transaction() as db:
+            done = changes.line_is_back(db, boot_id=self._boot_id, now_s=self._clock.monotonic_s())
+            if done:
+                self._gauge.read(db)
+        return done
+
     def retry_asked(self) -> bool:
         """Whether anybody called :meth:`retry`, in whichever process, since the last question.
 

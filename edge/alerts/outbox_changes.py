@@ -149,6 +149,14 @@ def due_now(db: sqlite3.Connection, alert_id: str | None, *, boot_id: str, now_s
     ).rowcount
 
 
+def line_is_back(db: sqlite3.Connection, *, boot_id: str, now_s: float) -> int:
+    """Make due what waits for the channel, with its backoff begun anew; returns how many."""
+    return db.execute(
+        "UPDATE outbox SET next_mono_s = ?, boot_id = ?, delay_s = 0 WHERE state = ? AND channel_wide = 1",
+        (now_s, boot_id, WAITING),
+    ).rowcount
+
+
 def adopt(db: sqlite3.Connection, *, boot_id: str, now_s: float, now_utc: datetime) -> None:
     """Put schedules of an earlier boot into this boot's monotonic terms; what was refused is due."""
     foreign = db.execute(

@@ -45,6 +45,11 @@ class ChannelPause:
         self._length_s = 0.0
         self._error = ""
 
+    def end_passing(self) -> None:
+        """The network is back: a pause ends, unless the channel refused for good."""
+        if self._capped:
+            self.end()
+
     def __bool__(self) -> bool:
         """Whether a pause was begun and not ended, over or not."""
         return self._length_s > 0

@@ -20,7 +20,25 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 Security = Literal["starttls", "tls", "none"]
+CONNECT_S = 10.0  # for the connection itself, per address; the server may then take its time
 _UNSAFE_HOST = re.compile(r"[^A-Za-z0-9.-]+")
+
+
+class _QuickConnect:
+    """A connection is there within seconds or not at all: what hangs longer began before the network was back."""
+
+    def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
+        sock: socket.socket = super()._get_socket(host, port, min(timeout, CONNECT_S))  # type: ignore[misc]
+        sock.settimeout(timeout)
+        return sock
+
+
+class _Client(_QuickConnect, smtplib.SMTP):
+    pass
+
+
+class _TlsClient(_QuickConnect, smtplib.SMTP_SSL):
+    pass
 
 
 class SmtpServer:
@@ -29,7 +47,7 @@ class SmtpServer:
     :param security: starttls or tls, both verified; there is no fallback to an unencrypted line.
     :param hello: what this machine calls itself.
     :param ca_file: authorities to trust instead of the system's.
-    :param timeout_s: for each step.
+    :param timeout_s: for each step, for the connection at most ``CONNECT_S``.
     :param deadline_s: for the whole conversation: a server that answers byte by byte does not hold the queue for ever.
     :raises ConfigError: the file of authorities cannot be used, or a password would travel unencrypted to another
         machine.
@@ -102,11 +120,11 @@ class SmtpServer:
 
     def _client(self) -> smtplib.SMTP:
         if self._security == "tls":
-            client: smtplib.SMTP = smtplib.SMTP_SSL(
+            client: smtplib.SMTP = _TlsClient(
                 local_hostname=self._hello, timeout=self._timeout_s, context=self._context
             )
         else:
-            client = smtplib.SMTP(local_hostname=self._hello, timeout=self._timeout_s)
+            client = _Client(local_hostname=self._hello, timeout=self._timeout_s)
         # A client made without an address does not connect yet, and so does not learn the name that TLS must verify.
         client._host = self._host  # type: ignore[attr-defined]  # noqa: SLF001
         return client

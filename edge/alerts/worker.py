@@ -35,6 +35,8 @@ IN_MEMORY = -1  # row number of an alert that has none
 IDLE_S = 5.0  # a technician's command beside the service cannot wake it, and does not want to wait long
 STORE_TROUBLE_S = 5.0
 EXPIRE_EVERY_S = 3600.0
+STEP_S = 20.0  # the longest honest step without a send
+SEND_S = 300.0  # with one: the conversation's own limit, finding the server's address, and parting
 
 
 class Memory(Protocol):
@@ -69,7 +71,7 @@ class DeliveryWorker:
         rng: random.Random | None = None,
         backoff: Backoff | None = None,
         pace_s: float = 0.2,
-        critical_pause_s: float = 25.0,
+        critical_pause_s: float = 15.0,
         flood: FloodGate | None = None,
         on_delivered: Callable[[Alert, float], None] | None = None,
     ) -> None:
@@ -93,6 +95,8 @@ class DeliveryWorker:
         self._memory: Memory | None = None
         self._trouble = ""
         self._beat_s = clock.monotonic_s()
+        self._due_s = self._beat_s + STEP_S
+        self._back_s = -math.inf  # when the network came back last
 
     @property
     def channel_error(self) -> str:
@@ -100,9 +104,9 @@ class DeliveryWorker:
         return self._pause.error
 
     @property
-    def last_beat_s(self) -> float:
-        """Monotonic seconds of the last turn of the loop, for the watchdog; a send in flight may take its timeouts."""
-        return self._beat_s
+    def due_s(self) -> float:
+        """Monotonic time by which the thread moves again unless it hangs; a send in flight may take its time-outs."""
+        return self._due_s
 
     def start(self) -> None:
         """Start the thread."""
@@ -114,9 +118,20 @@ class DeliveryWorker:
         self._wake.set()
 
     def hurry(self) -> None:
-        """The line came back, or a technician asks: try everything now. :raises OutboxError: not stored."""
+        """A technician asks: try everything now. :raises OutboxError: not stored."""
         self._pause.end()
         self._outbox.retry()
+        self._wake.set()
+
+    def line_is_back(self) -> None:
+        """Try what only waits for the network, and spare what was refused for good: a bad password stays one.
+
+        :raises OutboxError: the waiting ones are not due yet; the pause is over all the same.
+        """
+        self._back_s = self._clock.monotonic_s()
+        self._pause.end_passing()
+        self._wake.set()
+        self._outbox.line_is_back()
         self._wake.set()
 
     def stop(self, timeout_s: float = 2.0) -> bool:
@@ -135,6 +150,7 @@ class DeliveryWorker:
     def step(self) -> float:
         """Deliver at most one alert; returns the seconds to wait before the next step. Never raises."""
         self._beat_s = self._clock.monotonic_s()
+        self._due_s = self._beat_s + STEP_S
         entry: Entry | None = None
         wait_s = IDLE_S
         try:
@@ -172,6 +188,7 @@ class DeliveryWorker:
                 return
             wait_s = self.step()
             if wait_s > 0:
+                self._due_s = self._clock.monotonic_s() + wait_s + STEP_S
                 self._clock.wait(self._wake, wait_s)
 
     def _choose(self, *, urgent_only: bool) -> tuple[Entry | None, bool]:
@@ -221,16 +238,18 @@ class DeliveryWorker:
         return None
 
     def _deliver(self, entry: Entry, alert: Alert) -> float:
+        began_s = self._clock.monotonic_s()
         waited_s = self._outbox.waited_s(alert)
         drops = self._untold_drops()
         told = alert
         if drops:
             words = f"{drops} alert{'' if drops == 1 else 's'} given up since the last mail: too many, too old, or by command"
             told = replace(alert, extra=(*alert.extra, ("Dropped", words)))
+        self._due_s = self._clock.monotonic_s() + SEND_S
         try:
             self._channel.send(told, self._pictures(alert), waited_s=waited_s)
         except ChannelError as error:
-            self._failed(entry, error)
+            self._failed(entry, error, outdated=self._back_s > began_s)
             return 0.0
         except Exception as error:
             # A fault of ours with this one alert must not stop the others.
@@ -257,6 +276,7 @@ class DeliveryWorker:
             return 0
 
     def _delivered(self, entry: Entry, alert: Alert, waited_s: float) -> None:
+        self._due_s = self._clock.monotonic_s() + STEP_S
         self._pause.end()
         delivery_log.delivered(alert, self._channel.name, waited_s=waited_s, attempts=entry.attempts + 1)
         if entry.seq == IN_MEMORY and self._memory is not None:
@@ -274,16 +294,27 @@ class DeliveryWorker:
             except Exception:  # a listener must not stop the mail
                 log.exception("a listener failed", extra={"kg": {"event": "listener_fault"}})
 
-    def _failed(self, entry: Entry, error: ChannelError) -> None:
+    def _failed(self, entry: Entry, error: ChannelError, *, outdated: bool) -> None:
+        """:param outdated: the network came back while this was tried: it says nothing about now."""
+        self._due_s = self._clock.monotonic_s() + STEP_S
         permanent = isinstance(error, PermanentRefusal)
-        delay_s = self._mark_failed(entry, str(error), permanent=permanent, channel_wide=error.channel_wide)
-        if error.channel_wide:
+        outdated = outdated and error.channel_wide and not permanent
+        # A critical alert that only waits for the line goes as soon as the channel is tried again.
+        longest_s = self._critical_pause_s if entry.severity is Severity.CRITICAL and error.channel_wide else math.inf
+        delay_s = self._mark_failed(
+            entry,
+            str(error),
+            permanent=permanent,
+            channel_wide=error.channel_wide,
+            longest_s=0.0 if outdated else longest_s,
+        )
+        if error.channel_wide and not outdated:
             self._pause.begin(str(error), permanent=permanent)
         delivery_log.refused(entry, self._channel.name, error, permanent=permanent, next_s=delay_s)
 
-    def _mark_failed(self, entry: Entry, error: str, *, permanent: bool, channel_wide: bool) -> float:
-        # A critical alert that only waits for the line goes as soon as the channel is tried again.
-        longest_s = self._critical_pause_s if entry.severity is Severity.CRITICAL and channel_wide else math.inf
+    def _mark_failed(
+        self, entry: Entry, error: str, *, permanent: bool, channel_wide: bool, longest_s: float = math.inf
+    ) -> float:
         if entry.seq == IN_MEMORY:
             self._unstored[entry.alert_id] = self._clock.monotonic_s() + self._critical_pause_s
             return self._critical_pause_s

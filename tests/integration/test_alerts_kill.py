@@ -98,6 +98,14 @@ def start(nursery: subprocess.Popen[str], words: str) -> int:
     return int(number)
 
 
+def first_stored(nursery: subprocess.Popen[str]) -> str:
+    """Waits until a child has acknowledged an alert."""
+    assert nursery.stdout is not None
+    line = nursery.stdout.readline()
+    assert line.startswith("stored "), line
+    return line.split()[1]
+
+
 def rest(nursery: subprocess.Popen[str]) -> list[str]:
     """What a killed child had said, whole lines."""
     assert nursery.stdout is not None
@@ -128,6 +136,8 @@ def test_nothing_acknowledged_is_lost_and_the_log_holds(tmp_path: Path) -> None:
                 if rng.random() < 0.7:
                     box.answers[rng.choice(FAULTS)] = rng.choice(REPLIES)
                 child = start(nursery, f"r{run} busy")
+                if rng.random() < 0.8:  # the others are killed while they open what there is, or soon after
+                    stored.append(first_stored(nursery))
                 time.sleep(rng.uniform(0, 0.6))
                 os.kill(child, signal.SIGKILL)
                 stored += [line.split()[1] for line in rest(nursery) if line.startswith("stored")]

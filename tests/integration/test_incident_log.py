@@ -117,6 +117,10 @@ def test_the_key_is_made_once_readable_for_its_owner_only(box: Box) -> None:
     assert is_signed(box.key.public, box.key.sign(b"x"), b"x")
     assert not is_signed(box.key.public, box.key.sign(b"x"), b"y")
     assert not is_signed("?", "?", b"y")
+    left = box.folder / f".{KEY_NAME}.4711"  # a start was killed between writing and renaming
+    left.write_text("a second private key")
+    assert open_device_key(box.folder).public == box.key.public
+    assert not left.exists()
     (box.folder / KEY_NAME).write_text("half")
     with pytest.raises(StateError, match="damaged"):
         open_device_key(box.folder)

@@ -241,7 +241,7 @@ def test_what_the_disk_refuses_goes_out_from_memory_once(bench: Bench, readable:
     if not readable:
         bench.database.close()
     bench.channel.refuse = refusing("m2", error=lambda: TemporaryRefusal("450"))
-    bench.run(20)
+    bench.run(10)
     assert sorted(bench.sent) == ["c", "m1"]
     assert bench.tried.count("m2") == 1
     bench.channel.refuse = lambda _: None
@@ -326,3 +326,61 @@ def test_stopping_during_a_send_gives_up_waiting_for_it(tmp_path: Path) -> None:
     assert box.worker.stop(timeout_s=0.2) is False
     release.set()
     assert box.worker.stop(timeout_s=5)
+
+
+def test_the_returned_network_ends_the_pause_and_spares_what_was_refused(bench: Bench) -> None:
+    bench.put("bad")
+    bench.channel.refuse = refusing("bad", error=lambda: PermanentRefusal("no such mailbox"))
+    bench.run(1)
+    bench.channel.refuse = refusing("a", "b", error=no_route)
+    bench.put("a", "b")
+    bench.run(200)
+    assert bench.sent == []
+    tried = len(bench.tried)
+    bench.channel.refuse = refusing("bad", error=lambda: PermanentRefusal("no such mailbox"))
+    bench.worker.line_is_back()
+    bench.run(1)
+    assert bench.sent == ["a", "b"]
+    # What was refused for good goes again because the channel works, as after any delivery, and not because of the line.
+    assert bench.tried[tried:] == ["a", "b"]
+
+
+def test_a_bad_password_is_no_matter_of_the_network(bench: Bench) -> None:
+    bench.put("a", severity=Severity.CRITICAL)
+    bench.channel.refuse = refusing("a", error=lambda: PermanentRefusal("bad password", channel_wide=True))
+    bench.run(1)
+    for _ in range(5):
+        bench.worker.line_is_back()
+        bench.run(1)
+    assert bench.tried == ["a"]
+
+
+def test_an_attempt_from_before_the_return_says_nothing(bench: Bench) -> None:
+    """The network comes back while a connection hangs: its failure must not begin another pause."""
+    calls = 0
+
+    def hang(_: Alert) -> Exception | None:
+        nonlocal calls
+        calls += 1
+        if calls > 1:
+            return None
+        bench.clock.advance(5)
+        bench.worker.line_is_back()
+        bench.clock.advance(5)
+        return no_route()
+
+    bench.channel.refuse = hang
+    bench.put("a")
+    bench.worker.step()
+    assert bench.worker.channel_error == ""
+    bench.worker.step()
+    assert bench.sent == ["a"]
+
+
+def test_a_critical_alert_waits_at_most_fifteen_seconds_for_a_line_that_nobody_announces(bench: Bench) -> None:
+    bench.channel.refuse = refusing("a", error=no_route)
+    bench.put("a", severity=Severity.CRITICAL)
+    bench.run(3600)
+    before = len(bench.tried)
+    bench.run(60)
+    assert len(bench.tried) - before >= 3
