@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
-from edge.alerts.database import sync_folder
+from edge.alerts.evidence_files import write_synced
 from edge.errors import KioskError, StateError
 from edge.health.acts import ActRefused
 
@@ -75,12 +75,8 @@ class CommissioningRecords:
         page = _page(record, pictures).encode()
         data = json.dumps(record, indent=1, ensure_ascii=False).encode()
         try:
-            self._folder.mkdir(mode=0o750, exist_ok=True)
             for suffix, content in (("html", page), ("json", data)):
-                path = self._folder / f"{walk.number}.{suffix}"
-                path.with_suffix(f".{suffix}.tmp").write_bytes(content)
-                path.with_suffix(f".{suffix}.tmp").replace(path)
-            sync_folder(self._folder)
+                write_synced(self._folder / f"{walk.number}.{suffix}", content)
             for old in sorted(self._folder.glob("walk-*.json"))[:-_KEEP]:
                 old.with_suffix(".html").unlink(missing_ok=True)
                 old.unlink(missing_ok=True)

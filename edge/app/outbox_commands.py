@@ -175,7 +175,7 @@ def send_test_mail(
         if alone:  # the secrets are read before anything is stored: an alert that nobody can send helps nobody
             channel = build_channel(config, config_path, clock=clock, boot_id=boot_id(), ledger=StoredLedger(database))
         outbox = Outbox(database, clock=clock, boot_id=boot_id(), adopt_schedules=False)
-        alert = _test_alert(clock)
+        alert = test_alert(clock)
         outbox.enqueue(alert)
         say(f"test mail {alert.alert_id} is in the outbox, for {', '.join(config.email.everyone)}")
         if channel is not None:
@@ -233,7 +233,8 @@ def _watch(
     return EX_UNAVAILABLE
 
 
-def _test_alert(clock: Clock) -> Alert:
+def test_alert(clock: Clock) -> Alert:
+    """A mail that says that nothing happened."""
     now = clock.utc_now()
     return Alert(
         alert_id=f"test-{now:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}",

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 import re
 import threading
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from edge.alerts.database import sync_folder
+from edge.alerts.evidence_files import write_synced
 from edge.config.load import check_zones, read_zones, zone_history
 from edge.errors import ConfigError, KioskError, StateError
 from edge.health.acts import ActRefused
@@ -148,10 +147,11 @@ class ZoneStore:
         who = "".join(c if c.isprintable() else " " for c in by)[:_MAX_WHO]
         text = f"# saved {self._clock.utc_now().isoformat(timespec='seconds')} by {who}\n{to_toml(wanted)}"
         try:
-            self._history.mkdir(mode=0o750, exist_ok=True)
             if before and not any(p.name.endswith(f"-{_version(before)}.toml") for p in self._files()):
                 self._keep_version(before)  # written by hand
-            _replace(self.path, text)  # before its own version: a file that is gone although there is one is a fault
+            write_synced(
+                self.path, text.encode()
+            )  # before its own version: a file that is gone although there is one is a fault
             self._keep_version(text)
             for old in self._files()[: -self._keep - 1]:  # the newest is the one in use
                 old.unlink(missing_ok=True)
@@ -167,7 +167,7 @@ class ZoneStore:
     def _keep_version(self, text: str) -> None:
         files = self._files()
         number = int(files[-1].name[:6]) + 1 if files else 1
-        _replace(self._history / f"{number:06d}-{_version(text)}.toml", text)
+        write_synced(self._history / f"{number:06d}-{_version(text)}.toml", text.encode())
 
     def _files(self) -> list[Path]:
         return sorted(p for p in self._history.glob("*.toml") if _NAME.fullmatch(p.name))
@@ -222,19 +222,3 @@ def _side(a: tuple[float, float], b: tuple[float, float], p: tuple[float, float]
 
 def _version(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
-
-
-def _replace(path: Path, text: str) -> None:
-    """All or nothing: the name has the new content once that is on disk."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        sync_folder(path.parent)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise
