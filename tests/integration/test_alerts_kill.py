@@ -24,53 +24,21 @@ from edge.alerts.look import OutboxLook
 NURSERY = """
 import itertools, os, random, sys, time
 from pathlib import Path
-from fakes.alarms import make_change, make_frame, make_incident
-from edge.alerts.database import open_database
-from edge.alerts.device_key import open_device_key
-from edge.alerts.email import EmailChannel
-from edge.alerts.evidence import EvidenceStore
-from edge.alerts.incident_log import IncidentLog
-from edge.alerts.incident_store import IncidentStore
-from edge.alerts.ledger import StoredLedger
-from edge.alerts.mail_words import Site
-from edge.alerts.outbox import Outbox
+from fakes.chain import build_chain
 from edge.alerts.schedule import Backoff
-from edge.alerts.worker import DeliveryWorker
-from edge.alerts.writer import Job, WriterWorker
-from edge.app.hand_over import AlertMaker, log_record
-from edge.clock import SystemClock
-from edge.types import Tracks
-from datetime import timezone
 
 folder, port = Path(sys.argv[1]), int(sys.argv[2])
 
 def live(run, busy):
-    clock = SystemClock()
-    log = IncidentLog(folder, key=open_device_key(folder), clock=clock)
-    database = open_database(folder, clock=clock)
-    quick = Backoff(first_min_s=0.05, first_max_s=0.1, longest_s=0.2, refused_s=0.5)
-    outbox = Outbox(database, clock=clock, boot_id="boot", backoff=quick, log_head=lambda: (log.head.number, log.head.hash))
-    evidence = EvidenceStore(folder / "evidence", clock=clock, min_free_bytes=0)
-    channel = EmailChannel(
-        host="127.0.0.1", port=port, security="none", sender="kiosk@kiosk.example", recipients=["desk@bank.example"],
-        site=Site("", "kiosk", "", timezone.utc), clock=clock, boot_id="boot", timeout_s=2, ledger=StoredLedger(database),
+    chain = build_chain(
+        folder, port, critical_pause_s=0.2,
+        backoff=Backoff(first_min_s=0.05, first_max_s=0.1, longest_s=0.2, refused_s=0.5),
+        on_stored=lambda alert: print("stored", alert.incident_id, flush=True),
     )
-    delivery = DeliveryWorker(
-        outbox=outbox, channel=channel, resolve=evidence.resolve, clock=clock, backoff=quick, pace_s=0, critical_pause_s=0.2
-    )
-    def stored(alert):
-        print("stored", alert.incident_id, flush=True)
-        delivery.wake()
-    writer = WriterWorker(
-        evidence=evidence, incidents=IncidentStore(database, clock=clock, boot_id="boot"), outbox=outbox, clock=clock,
-        annotate=lambda frame, *_: frame.image, make_alert=AlertMaker("m 1", "boot", clock),
-        record=lambda change, pictures: log.append("incident", log_record(change, pictures)), on_stored=stored,
-    )
-    delivery.start()
-    writer.start()
+    chain.start()
     for i in itertools.count():
         if busy and i < 400:
-            writer.put(Job(make_change(make_incident(f"{run}-{i}")), make_frame(seed=i), Tracks.empty(), ()))
+            chain.incident(f"{run}-{i}", seed=i)
         time.sleep(random.uniform(0, 0.06))
 
 while line := os.read(0, 100):
