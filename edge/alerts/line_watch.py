@@ -9,6 +9,8 @@ import struct
 import threading
 from typing import TYPE_CHECKING
 
+from edge.errors import KioskError
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -60,7 +62,7 @@ class LineWatch:
         return self._trouble
 
     def start(self) -> None:
-        """Begin to listen. Where the machine refuses, mails wait out their pause, and the log says so."""
+        """Begin to listen, once. Where the machine refuses, mails wait out their pause, and the log says so."""
         try:
             sock = self._open()
         except OSError as error:
@@ -78,6 +80,7 @@ class LineWatch:
         self._stopping.set()
         if self._thread is not None:
             self._thread.join(timeout_s)
+            self._thread = None
 
     def _run(self, sock: socket.socket) -> None:
         call_at_s: float | None = None
@@ -117,6 +120,8 @@ class LineWatch:
         log.info("the network may be back", extra={"kg": {"event": "line_back"}})
         try:
             self._on_return()
+        except KioskError as error:
+            log.warning(error.message, extra={"kg": {"event": "line_back_failed", "error": error.message}})
         except Exception:
             log.exception("a listener failed", extra={"kg": {"event": "listener_fault"}})
 

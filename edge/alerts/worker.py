@@ -47,6 +47,14 @@ class Memory(Protocol):
     def forget(self, alert_id: str) -> None: ...
 
 
+class Listener(Protocol):
+    """Calls :meth:`DeliveryWorker.line_is_back` when it is: a LineWatch."""
+
+    def start(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+
 class DeliveryWorker:
     """Sends what is due: critical first, then oldest; one bad message never blocks the rest.
 
@@ -93,6 +101,7 @@ class DeliveryWorker:
         # What a failing disk would not take: when to try again (monotonic seconds), infinity: it was delivered.
         self._unstored: dict[str, float] = {}
         self._memory: Memory | None = None
+        self._listener: Listener | None = None
         self._trouble = ""
         self._beat_s = clock.monotonic_s()
         self._due_s = self._beat_s + STEP_S
@@ -110,6 +119,8 @@ class DeliveryWorker:
 
     def start(self) -> None:
         """Start the thread."""
+        if self._listener is not None:
+            self._listener.start()
         self._thread = threading.Thread(target=self._run, name="delivery", daemon=True)
         self._thread.start()
 
@@ -136,12 +147,18 @@ class DeliveryWorker:
 
     def stop(self, timeout_s: float = 2.0) -> bool:
         """Stop after the send in flight; True if the thread has ended within ``timeout_s``."""
+        if self._listener is not None:
+            self._listener.stop()
         self._stopping.set()
         self._wake.set()
         if self._thread is not None:
             self._thread.join(timeout_s)
             return not self._thread.is_alive()
         return True
+
+    def listen(self, listener: Listener) -> None:
+        """Something that tells when the network is back; it starts and stops with the thread. Call it before."""
+        self._listener = listener
 
     def also_deliver(self, memory: Memory) -> None:
         """Alerts that the disk refuses go out from memory: late proof is better than a late police."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from edge.alerts.evidence import EvidenceStore
 from edge.alerts.flood import FloodGate
 from edge.alerts.heartbeat_store import HeartbeatStore
+from edge.alerts.line_watch import LineWatch
 from edge.alerts.outbox import Outbox
 from edge.alerts.ring import PictureRing
 from edge.alerts.sheet import MOST
@@ -100,14 +101,16 @@ def build_sheets(
 def build_delivery(
     config: Config, outbox: Outbox, channel: EmailChannel, evidence: EvidenceStore, *, clock: Clock
 ) -> DeliveryWorker:
-    """The thread is not started yet."""
-    return DeliveryWorker(
+    """The thread is not started yet; once it is, a network that comes back wakes it."""
+    delivery = DeliveryWorker(
         outbox=outbox,
         channel=channel,
         resolve=evidence.resolve,
         clock=clock,
         flood=FloodGate(per_hour=config.email.max_per_hour, digest_s=config.email.digest_s, clock=clock),
     )
+    delivery.listen(LineWatch(on_return=delivery.line_is_back, clock=clock))
+    return delivery
 
 
 def build_heartbeat(

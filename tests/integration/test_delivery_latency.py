@@ -66,9 +66,9 @@ random.seed(3)
 with mail_server() as (box, port):
     chain = build_chain(folder, port)
     watch = LineWatch(on_return=chain.delivery.line_is_back, clock=SystemClock())
-    watch.start()
-    assert not watch.trouble, watch.trouble
+    chain.delivery.listen(watch)
     chain.start()
+    assert not watch.trouble, watch.trouble
 
     began = batch("online", alerts, 0.4)
     there = arrived(box, began, 60)
@@ -104,7 +104,6 @@ with mail_server() as (box, port):
         there = arrived(box, began, 60)
         waited += [t - back_s for t in there.values()]
     tell("after the line returned", waited)
-    watch.stop()
 
     if alerts >= 100:  # a router further away: no cable, no address, no route changes here
         waited = []
