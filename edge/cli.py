@@ -48,6 +48,9 @@ def _parser() -> argparse.ArgumentParser:
     run = commands.add_parser("run", help="guard, until stopped (the service)")
     run.add_argument("--config", type=Path, default=DEFAULT_CONFIG, metavar="FILE", help=f"default: {DEFAULT_CONFIG}")
     run.add_argument("--log", choices=("text", "json"), help="form of the log lines (default: the configuration's)")
+    run.add_argument(
+        "--service", action="store_true", help="as the system's service: tells systemd; stays up and says what is wrong"
+    )
     run.set_defaults(command=_run)
 
     replay = commands.add_parser("replay", help="judge a video file; sends and stores nothing")
@@ -145,11 +148,9 @@ def _add_alert_commands(commands: Any) -> None:
 
 
 def _run(args: argparse.Namespace) -> int:
-    from edge.app.service import Appliance
-    from edge.config import load
+    from edge.app.run import run, run_service
 
-    config = load(args.config)
-    return Appliance(config, args.config, log_style=args.log or config.log.format).run()
+    return (run_service if args.service else run)(args.config, log_style=args.log)
 
 
 def _replay(args: argparse.Namespace) -> int:

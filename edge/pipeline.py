@@ -31,6 +31,7 @@ log = logging.getLogger(__name__)
 
 CAMERA_LOST = "camera_lost"
 CAMERA_TAMPER = "camera_tamper"
+_TURN_S = 10.0  # the longest honest turn of the loop with one camera, by far
 _SMOOTHING = 0.1  # weight of the newest frame in the shown inference time
 
 
@@ -70,7 +71,7 @@ class Vitals:
     captured_mono_s: dict[str, float] = field(default_factory=dict)  # camera -> when that frame was captured
     inference_s: float = 0.0  # smoothed
     step_s: float = 0.0  # smoothed: the whole way from frame to changes
-    turn_mono_s: float = 0.0  # when the loop last went round
+    turn_mono_s: float = 0.0  # when the loop last had done with one camera
     indicator_error: str = ""
 
 
@@ -199,6 +200,12 @@ class Loop:
         self._also = also
         self._ended: set[str] = set()
         self._fresh_s = {c.name: clock.monotonic_s() for c in cameras}
+        self._built_s = clock.monotonic_s()
+
+    @property
+    def due_s(self) -> float:
+        """Monotonic time by which the loop moves again unless it hangs."""
+        return max(self._pipeline.vitals.turn_mono_s, self._built_s) + _TURN_S
 
     def run(self, stop: threading.Event) -> None:
         """Run in the calling thread.
@@ -214,7 +221,7 @@ class Loop:
                     continue
                 self._turn(name, camera, patience_s)
                 self._turn_also()
-            self._pipeline.vitals.turn_mono_s = self._clock.monotonic_s()
+                self._pipeline.vitals.turn_mono_s = self._clock.monotonic_s()
         if not stop.is_set():
             changes = self._pipeline.incidents.finish(
                 reason="source ended", t_mono_s=self._clock.monotonic_s(), t_utc=self._clock.utc_now()

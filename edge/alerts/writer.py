@@ -29,6 +29,7 @@ FIRST_RETRY_S = 1.0
 LONGEST_RETRY_S = 30.0
 PRUNE_EVERY_S = 600.0
 CHORE_EVERY_S = 5.0
+STEP_S = 20.0  # the longest honest step: pictures, rows and chores on a slow card
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +103,7 @@ class WriterWorker:
         self._retry_s = 0.0
         self._prune_at_s = 0.0
         self._beat_s = clock.monotonic_s()
+        self._due_s = self._beat_s + STEP_S
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
@@ -157,6 +159,11 @@ class WriterWorker:
                 beat_s=self._beat_s,
             )
 
+    @property
+    def due_s(self) -> float:
+        """Monotonic time by which the thread moves again unless it hangs."""
+        return self._due_s
+
     def unstored(self) -> tuple[Alert, ...]:
         """Alerts that the disk refuses, for the delivery to send from memory."""
         with self._lock:
@@ -182,6 +189,7 @@ class WriterWorker:
         now_s = self._clock.monotonic_s()
         with self._lock:
             self._beat_s = now_s
+            self._due_s = now_s + STEP_S
             job = self._jobs.take()
             late = self._unstored[0] if job is None and self._unstored and now_s >= self._retry_at_s else None
             self._busy = job is not None or late is not None
@@ -218,6 +226,7 @@ class WriterWorker:
                 if stopping and not self._jobs:
                     break
             if wait_s > 0 and not stopping:
+                self._due_s = self._clock.monotonic_s() + wait_s + STEP_S
                 self._clock.wait(self._wake, wait_s)
         self._do_chore()
         for alert in list(self._unstored):  # a last try for what the disk refused

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from edge.types import Incident
 
 _REFRESH_S = 2.0
+_HONEST_S = 20.0  # a look at a slow disk, and the pause after it
 _STUCK_S = 30.0  # the slowest honest turn of the loop is far below
 _RECENT = 20
 
@@ -108,6 +109,8 @@ class Board:
         self._machine = MachineFacts()
         self._disk = DiskFacts(str(state_dir), None, None)
         self._recent: list[Incident] = []
+        self.summary = "starting"  # how the box is, in one line
+        self.due_s = self._started_s + _HONEST_S  # monotonic: the thread moves again by then unless it hangs
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._gather, name="board", daemon=True)
 
@@ -128,7 +131,15 @@ class Board:
         self._disk = read_disk(self._state_dir)
         with contextlib.suppress(KioskError):  # the outbox's own check tells about a failing database
             self._recent = self._incident_store.recent(_RECENT)
-        self._on_status(self.report().status)
+        report = self.report()
+        self.summary = _summary(report)
+        self._on_status(report.status)
+
+    def begun(self) -> bool:
+        """Whether a picture was judged, or it is known that no camera gives one."""
+        return self._pipeline.vitals.frames_judged > 0 or all(
+            camera.status().state in ("lost", "ended") for camera in self._cameras.values()
+        )
 
     def live(self) -> tuple[bool, str]:
         still_s = self._clock.monotonic_s() - max(self._pipeline.vitals.turn_mono_s, self._started_s)
@@ -258,7 +269,13 @@ class Board:
 
     def _gather(self) -> None:
         while not self._clock.wait(self._stop, _REFRESH_S):
+            self.due_s = self._clock.monotonic_s() + _HONEST_S
             self.refresh()
+
+
+def _summary(report: Report) -> str:
+    wrong = "; ".join(f"{check.name}: {check.output}" for check in report.checks if check.status is report.status)
+    return {Status.PASS: "guards", Status.WARN: f"guards, but {wrong}", Status.FAIL: f"FAIL: {wrong}"}[report.status]
 
 
 def _suppression(one: Suppression) -> str:

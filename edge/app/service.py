@@ -1,26 +1,27 @@
-"""The service: one process that guards until it is told to stop. Starts every part, in order, and undoes it."""
+"""The guarding: starts every part of the box, in order, runs until it is told to stop, and undoes it."""
 
 from __future__ import annotations
 
 import contextlib
 import logging
-import signal
-import threading
 from typing import TYPE_CHECKING
 
-from edge import __version__, logs
+from edge import __version__
 from edge.alerts.writer import Job
 from edge.app.build_box import Box, build_box
 from edge.app.hand_over import hand_over
+from edge.app.watchdog import Stage
 from edge.clock import SystemClock, boot_id
-from edge.errors import EX_OK
 from edge.health.server import HealthServer
 from edge.pipeline import Loop
 from edge.types import ChangeKind, IncidentChange, Tracks
 
 if TYPE_CHECKING:
+    import threading
+    from collections.abc import Iterator
     from pathlib import Path
 
+    from edge.app.watchdog import Watchdog
     from edge.clock import Clock
     from edge.config import Config
 
@@ -34,43 +35,50 @@ class Appliance:
     """The box as one object.
 
     :param config: checked configuration; ``config_path`` is where it came from, for relative paths.
-    :param log_style: "text" or "json".
+    :param stop: set from elsewhere: the guarding ends.
+    :param watchdog: learns which threads must move; None: nobody watches.
     """
 
-    def __init__(self, config: Config, config_path: Path, *, log_style: str, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        config_path: Path,
+        *,
+        stop: threading.Event,
+        watchdog: Watchdog | None = None,
+        clock: Clock | None = None,
+    ) -> None:
         self._config = config
         self._config_path = config_path
-        self._log_style = log_style
         self._clock = clock or SystemClock()
         self._boot_id = boot_id()
-        self._stop = threading.Event()
+        self._stop = stop
+        self._watchdog = watchdog
 
-    def run(self) -> int:
-        """Guard until SIGTERM or SIGINT, or until every video file is over; returns the exit code.
+    def run(self) -> None:
+        """Guard until ``stop`` is set, or until every video file is over.
 
         :raises KioskError: it cannot start, or cannot go on; outputs are off and all that was queued is stored.
         """
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: self._stop.set())
         with contextlib.ExitStack() as stack:
-            stack.callback(logs.configure(style=self._log_style, level=self._config.log.level))
             box = build_box(self._config, self._config_path, stack, clock=self._clock, boot_id=self._boot_id)
-            url = self._serve_health(box, stack)
+            server = self._serve_health(box, stack)
             self._start(box, stack)
             self._resume(box)
-            self._tell_started(box, url)
-            self._loop(box).run(self._stop)
+            loop = self._loop(box)
+            self._tell_started(box, server.url if server else "")
+            with self._watched(box, loop, server):
+                loop.run(self._stop)
             self._finish(box)
-        return EX_OK
 
-    def _serve_health(self, box: Box, stack: contextlib.ExitStack) -> str:
+    def _serve_health(self, box: Box, stack: contextlib.ExitStack) -> HealthServer | None:
         health = self._config.health
         if not health.enabled:
-            return ""
+            return None
         server = HealthServer(box.board, host=health.host, port=health.port, version=__version__, clock=self._clock)
         server.start()
         stack.callback(server.stop)
-        return server.url
+        return server
 
     def _start(self, box: Box, stack: contextlib.ExitStack) -> None:
         """The threads; the stack ends them in the opposite order."""
@@ -96,6 +104,22 @@ class Appliance:
                 f"incident {incident.incident_id} ({incident.rule}) was open when the service stopped",
                 extra={"kg": {"event": "incident_resumed", "incident_id": incident.incident_id, "rule": incident.rule}},
             )
+
+    @contextlib.contextmanager
+    def _watched(self, box: Box, loop: Loop, server: HealthServer | None) -> Iterator[None]:
+        """Meanwhile every thread that must move is held to its own promise."""
+        if self._watchdog is None:
+            yield
+            return
+        stages = [Stage("pipeline", loop), Stage("writer", box.writer), Stage("board", box.board)]
+        stages += [Stage(f"capture of {camera.name}", camera) for camera in box.cameras]
+        stages += [Stage("delivery", box.delivery)] if box.delivery else []
+        stages += [Stage("health", server)] if server else []
+        self._watchdog.watch(stages, lambda: (box.board.begun(), box.board.summary))
+        try:
+            yield
+        finally:
+            self._watchdog.rest("ending")
 
     def _tell_started(self, box: Box, url: str) -> None:
         names = [c.name for c in box.cameras]

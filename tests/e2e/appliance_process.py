@@ -11,7 +11,10 @@ import threading
 import urllib.error
 import urllib.request
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 REPO = Path(__file__).resolve().parents[2]
 CLIP = REPO / "firmware_config" / "demo" / "lobby.mp4"
@@ -73,12 +76,13 @@ class Config:
 class Process:
     """``kiosk-guard run``, listened to."""
 
-    def __init__(self, command: Path, config: Path) -> None:
+    def __init__(self, command: Path, config: Path, *options: str, env: Mapping[str, str] | None = None) -> None:
         self.events: list[dict[str, Any]] = []
         self.plain: list[str] = []
         self._heard = threading.Condition()
         self._process = subprocess.Popen(
-            [command, "run", "--config", config, "--log", "json"],
+            [command, "run", "--config", config, "--log", "json", *options],
+            env={**os.environ, **(env or {})},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -118,6 +122,10 @@ class Process:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
 
     def signal(self, number: signal.Signals) -> None:
         self._process.send_signal(number)

@@ -34,8 +34,8 @@ def start(command: Path) -> Iterator[Any]:
     """Start ``kiosk-guard run`` on a configuration file; ended with the test."""
     started: list[Process] = []
 
-    def run(config: Path) -> Process:
-        started.append(Process(command, config))
+    def run(config: Path, *options: str, env: dict[str, str] | None = None) -> Process:
+        started.append(Process(command, config, *options, env=env))
         return started[-1]
 
     yield run

@@ -1,0 +1,192 @@
+"""``run --service`` under a service manager of the test's own: what it is told, and what happens when something hangs."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import socket
+import threading
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from e2e.appliance_process import free_port
+from fakes.mailserver import mail_server
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from e2e.appliance_process import Config, Process
+
+_SEIZE, _INTERRUPT = 0x4206, 0x4207  # ptrace(2)
+
+
+class Manager:
+    """Listens as systemd does."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.told: list[tuple[float, str]] = []
+        self._heard = threading.Condition()
+        self._line = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._line.bind(str(path))
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    @property
+    def env(self) -> dict[str, str]:
+        return {"NOTIFY_SOCKET": str(self.path), "WATCHDOG_USEC": "15000000"}
+
+    def said(self, start: str) -> list[str]:
+        return [words for _, words in list(self.told) if words.startswith(start)]
+
+    def wait_for(self, start: str, *, within_s: float, holding: str = "") -> None:
+        with self._heard:
+            assert self._heard.wait_for(lambda: any(holding in w for w in self.said(start)), within_s), (
+                f"{start!r} with {holding!r} not within {within_s} s; told: {self.told}"
+            )
+
+    def close(self) -> None:
+        self._line.close()
+
+    def _listen(self) -> None:
+        while True:
+            try:
+                words = self._line.recv(4096).decode()
+            except OSError:
+                return
+            with self._heard:
+                self.told.append((time.monotonic(), words))
+                self._heard.notify_all()
+
+
+@pytest.fixture
+def manager(tmp_path: Path) -> Iterator[Manager]:
+    one = Manager(tmp_path / "notify")
+    yield one
+    one.close()
+
+
+def threads(pid: int) -> dict[str, int]:
+    """Thread name -> its number, as the kernel knows them."""
+    found = {}
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        name = (task / "comm").read_text().strip() if int(task.name) != pid else "main"
+        found[name] = int(task.name)
+    return found
+
+
+def hold(task: int) -> None:
+    """Stop one thread, and nothing else of its process, as a debugger does; it stays so while this thread lives."""
+    ptrace = ctypes.CDLL(None, use_errno=True).ptrace
+    ptrace.argtypes = [ctypes.c_long, ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p]
+    if ptrace(_SEIZE, task, None, None) or ptrace(_INTERRUPT, task, None, None):
+        pytest.skip(f"this machine does not let a test stop a thread: {os.strerror(ctypes.get_errno())}")
+
+
+def until(true: Callable[[], Any], within_s: float) -> None:
+    end = time.monotonic() + within_s
+    while not true():
+        assert time.monotonic() < end, f"not within {within_s} s"
+        time.sleep(0.1)
+
+
+def test_every_stage_that_hangs_is_told_by_name(start: Any, config: Config, manager: Manager) -> None:
+    config.cameras[0]["loop"] = True
+    config.mail_to(free_port())  # nobody there: delivery lives and waits
+    process: Process = start(config.write(), "--service", env=manager.env)
+    manager.wait_for("READY=1", within_s=30)
+    assert process.said("started")
+    until(lambda: {"writer", "delivery", "capture-lobby", "health", "board"} <= set(threads(process.pid)), 20)
+    fed = len(manager.said("WATCHDOG=1"))
+    until(lambda: len(manager.said("WATCHDOG=1")) > fed, 10)
+    assert not manager.said("WATCHDOG=trigger")
+    tasks = threads(process.pid)
+    began_s = time.monotonic()
+    for name in ("main", "writer", "delivery", "capture-lobby", "health", "board"):
+        hold(tasks[name])
+    for stage in ("pipeline", "capture of lobby", "health", "writer", "delivery", "board"):
+        manager.wait_for("STATUS=", holding=f"{stage}", within_s=60)
+    manager.wait_for("WATCHDOG=trigger", within_s=5)
+    first_s = next(at for at, words in manager.told if words == "WATCHDOG=trigger")
+    assert first_s - began_s < 25
+    assert not [words for at, words in manager.told if words == "WATCHDOG=1" and at > first_s]
+
+
+def test_a_frozen_camera_process_is_replaced_and_the_service_goes_on(
+    start: Any, config: Config, manager: Manager
+) -> None:
+    config.cameras[0] |= {"loop": True, "fresh_timeout_s": 2.0}
+    process: Process = start(config.write(), "--service", env=manager.env)
+    manager.wait_for("READY=1", within_s=30)
+    children = Path(f"/proc/{process.pid}/task").glob("*/children")
+    child = int(" ".join(path.read_text() for path in children).split()[0])
+    os.kill(child, signal.SIGSTOP)
+    process.wait_for("camera_live", count=2, timeout_s=30)
+    assert not manager.said("WATCHDOG=trigger")
+    process.signal(signal.SIGTERM)
+    assert process.wait(20) == 0
+    assert manager.said("STOPPING=1")
+
+
+def test_a_faulty_configuration_is_said_and_guarding_begins_once_it_is_right(
+    start: Any, config: Config, manager: Manager
+) -> None:
+    port = free_port()
+    config.cameras[0]["loop"] = True
+    config.tables["health"] = {"port": port}
+    good = config.write().read_text()
+    config.path.write_text(good.replace("dwell_s", "dwel_s"))
+    process: Process = start(config.path, "--service", env=manager.env)
+    manager.wait_for("READY=1", within_s=30)
+    manager.wait_for("STATUS=FAULT", within_s=10, holding="dwel_s")
+    said = process.wait_for("fault_mode")
+    assert len(said["faults"]) == 2
+    status, body = page(port, "health")
+    assert status == 503
+    assert body.count("unknown key") >= 2
+    assert page(port, "livez")[0] == 200
+    assert page(port, "readyz")[0] == 503
+    config.path.write_text(good)
+    process.wait_for("started")
+    until(lambda: page(port, "readyz")[0] == 200, 20)
+    process.signal(signal.SIGTERM)
+    assert process.wait(20) == 0
+
+
+def test_what_waits_is_delivered_in_fault_mode(start: Any, run: Any, config: Config, manager: Manager) -> None:
+    with mail_server() as (_, port):
+        config.mail_to(port)
+        config.path.write_text(config.write().read_text() + "\n[model]\npath = 'nowhere'\n")
+        process: Process = start(config.path, "--service", env=manager.env)
+        process.wait_for("fault_mode")
+        sent = run("test-mail", "--config", config.path)
+        assert sent.returncode == 0, sent.stdout + sent.stderr
+        assert process.said("alert_delivered")
+
+
+def test_a_camera_that_is_away_restarts_nothing_and_counts_as_begun(
+    start: Any, config: Config, manager: Manager
+) -> None:
+    config.cameras = [{"name": "lobby", "source": f"rtsp://127.0.0.1:{free_port()}/x", "lost_after_s": 3.0}]
+    process: Process = start(config.write(), "--service", env=manager.env)
+    manager.wait_for("READY=1", within_s=40)
+    manager.wait_for("STATUS=FAIL", within_s=20, holding="camera")
+    fed = len(manager.said("WATCHDOG=1"))
+    until(lambda: len(manager.said("WATCHDOG=1")) > fed + 3, 15)
+    assert not manager.said("WATCHDOG=trigger")
+    assert not process.said("stage_hung")
+
+
+def page(port: int, path: str) -> tuple[int, str]:
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(f"http://127.0.0.1:{port}/{path}", timeout=5) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+    except urllib.error.URLError:
+        return 0, ""
