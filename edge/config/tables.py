@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo, available_timezones
 from pydantic import Field, field_validator, model_validator
 
 from edge.cameras.source import parse_source
-from edge.config.fields import Name, OneLine, PositiveSeconds, Score, Seconds, SeverityName, Table
+from edge.config.fields import HostName, Name, OneLine, PositiveSeconds, Score, Seconds, SeverityName, Table
 from edge.config.rule_tables import OpeningHoursTable, Rules
 from edge.types import Severity, ZoneKind
 
@@ -261,15 +261,39 @@ class Health(Table):
     enabled: bool = True
     host: OneLine = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8787
+    names: list[HostName] = []
+    tls: Literal["auto", "on", "off"] = "auto"
+    cert_file: str = ""
+    key_file: str = ""
+    token_file: str = ""
 
     @field_validator("host")
     @classmethod
-    def _local(cls, value: str) -> str:
-        if not _loopback(value):
-            raise ValueError(
-                "a loopback address (127.0.0.1, ::1): access from the network needs the token, not built yet"
-            )
+    def _an_address(cls, value: str) -> str:
+        if value != "localhost":
+            try:
+                ipaddress.ip_address(value)
+            except ValueError:
+                raise ValueError(
+                    "an address of this machine: 127.0.0.1 or ::1 (the box itself only), the service network's, "
+                    "or 0.0.0.0 or :: (every network)"
+                ) from None
         return value
+
+    @model_validator(mode="after")
+    def _certificate_and_key(self) -> Health:
+        if bool(self.cert_file) != bool(self.key_file):
+            raise ValueError("cert_file and key_file go together: name both, or none and a pair is made")
+        return self
+
+    @property
+    def for_others(self) -> bool:
+        """Whether another machine can ask: the token is needed for everything then."""
+        return not _loopback(self.host)
+
+    @property
+    def encrypted(self) -> bool:
+        return self.tls == "on" or (self.tls == "auto" and self.for_others)
 
 
 class State(Table):

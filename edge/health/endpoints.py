@@ -1,4 +1,4 @@
-"""The endpoints as a starlette application: /livez, /readyz, /health and the page."""
+"""The endpoints as a starlette application: /livez, /readyz, /health, /metrics, the page and the way in."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from edge.health.guard import Guard, json_error
 from edge.health.guesses import Guesses
 from edge.health.interface import Check, Report, Status
 from edge.health.login import login_routes
+from edge.health.metrics import CONTENT_TYPE, Figures, exposition
 from edge.health.page import STYLE_HASH, render
 from edge.health.sessions import Sessions
 from edge.health.token import TokenFile
@@ -56,6 +57,7 @@ class Endpoints:
     :param token_file: where the token's hash is kept; None: nobody has the token.
     :param token_everywhere: the token is needed for all but /livez; else not for what stands in ``glance_paths``.
     :param secure: the browser's cookie is for TLS only.
+    :param figures: what /metrics tells beside the report; answers from memory.
     :param more_routes: further routes; they come first, so one for "/" takes the plain page's place. All of them need
         the token, on loopback too, but those whose path stands in ``glance_paths``. Their handlers may run in several
         event loops (health port, control socket): nothing in them may belong to one loop.
@@ -71,12 +73,14 @@ class Endpoints:
         token_file: Path | None = None,
         token_everywhere: bool = False,
         secure: bool = False,
+        figures: Callable[[], Figures] = Figures,
         more_routes: Sequence[BaseRoute] = (),
         glance_paths: Collection[str] = (),
     ) -> None:
         self._more_routes = list(more_routes)
         self._glance_paths = frozenset(glance_paths)
         self._source = source
+        self._figures = figures
         self._version = version
         self._clock = clock
         self._asker = ThreadPoolExecutor(max_workers=3, thread_name_prefix="health-ask")
@@ -101,6 +105,7 @@ class Endpoints:
                 Route("/livez", self.livez),
                 Route("/readyz", self.readyz),
                 Route("/health", self.health),
+                Route("/metrics", self.metrics),
                 Route("/", self.page),
             ],
             exception_handlers={HTTPException: _http_error, Exception: _crash},
@@ -127,6 +132,22 @@ class Endpoints:
         body = health_json(report, version=self._version, now=self._clock.utc_now())
         code = 503 if report.status is Status.FAIL else 200
         return Response(json.dumps(body, allow_nan=False), code, media_type=_MEDIA_TYPE)
+
+    async def metrics(self, request: Request) -> Response:
+        del request
+        body = await self._ask("metrics", self._exposition, _no_answer)
+        if body is None:  # a scrape that fails is what Prometheus understands
+            return PlainTextResponse("the appliance does not answer: restart it, then read its log\n", 503)
+        return Response(body, headers={"Content-Type": CONTENT_TYPE})
+
+    def _exposition(self) -> bytes | None:
+        return exposition(
+            self._source.report(),
+            self._figures(),
+            version=self._version,
+            ready=self._source.ready()[0],
+            refused=self._doorman.refused_total,
+        )
 
     async def page(self, request: Request) -> Response:
         report = await self._ask("report", self._source.report, _stuck_report)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import ipaddress
 import logging
 import os
 import socket
@@ -18,10 +19,11 @@ from edge.clock import SystemClock
 from edge.errors import HealthError
 from edge.health.endpoints import Endpoints
 from edge.health.listener import BoundedListener, Restraint, short_protocol
+from edge.health.metrics import Figures
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Collection, Sequence
+    from collections.abc import Callable, Collection, Sequence
     from pathlib import Path
 
     from starlette.routing import BaseRoute
@@ -44,7 +46,8 @@ class HealthServer:
     """Serves /livez, /readyz, /health, /metrics, the page and the way in.
 
     :param source: what is asked.
-    :param host: address to listen on; anything but loopback is the caller's deliberate choice.
+    :param host: address to listen on; anything but loopback is the caller's deliberate choice, and needs the token for
+        everything but /livez.
     :param port: 0: any free one, see ``port`` after ``start``.
     :param version: of the software, shown.
     :param clock: for the times in answers.
@@ -53,7 +56,7 @@ class HealthServer:
     :param max_connection_s: no connection lives longer, whatever it waits for.
     :param tls: None: in clear, which is for loopback.
     :param share: of one processor, 0..1, that requests may take from the guarding.
-    :param token_file, token_everywhere, more_routes, glance_paths: as for ``Endpoints``.
+    :param token_file, figures, more_routes, glance_paths: as for ``Endpoints``.
     """
 
     def __init__(
@@ -70,7 +73,7 @@ class HealthServer:
         tls: ssl.SSLContext | None = None,
         share: float = 0.25,
         token_file: Path | None = None,
-        token_everywhere: bool = False,
+        figures: Callable[[], Figures] = Figures,
         more_routes: Sequence[BaseRoute] = (),
         glance_paths: Collection[str] = (),
     ) -> None:
@@ -81,8 +84,9 @@ class HealthServer:
             version=version,
             clock=clock or SystemClock(),
             token_file=token_file,
-            token_everywhere=token_everywhere,
+            token_everywhere=not _is_loopback(host),
             secure=tls is not None,
+            figures=figures,
             more_routes=more_routes,
             glance_paths=glance_paths,
         )
@@ -204,6 +208,15 @@ class HealthServer:
         if error.errno in (errno.EACCES, errno.EPERM):
             return "ports below 1024 are for root: use 1024 to 65535"
         return "use another address or port"
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 class _QuietServer(uvicorn.Server):

@@ -153,7 +153,9 @@ def test_a_camera_url_is_never_repeated(tmp_path: Path) -> None:
         (CAMERA + '[opening_hours]\nmonday = ["08:00-25:00"]\n', 'as "08:00-18:00"'),
         (CAMERA + '[opening_hours]\nholidays = ["31-12"]\n', '"12-25" for every year'),
         (CAMERA + '[opening_hours]\nholidays = ["2026-02-30"]\n', "2026-02-30"),
-        (CAMERA + '[health]\nhost = "0.0.0.0"\n', "a loopback address"),
+        (CAMERA + '[health]\nhost = "kiosk.example"\n', "an address of this machine"),
+        (CAMERA + '[health]\nnames = ["a b"]\n', "names"),
+        (CAMERA + '[health]\ncert_file = "a.pem"\n', "cert_file and key_file go together"),
         (CAMERA + "[outputs.lines.a]\npin = 3\n[outputs.lines.b]\npin = 3\n", "used twice: 3"),
         (CAMERA + "[state]\ndir = 7\n", "state.dir = 7"),
         (CAMERA + "[track]\nnew_score = nan\n", "track.new_score"),
@@ -228,3 +230,22 @@ def test_a_mask_is_read_from_both_files_and_a_mistaken_one_is_a_fault(tmp_path: 
     (tmp_path / "zones.toml").write_text(mask.format("hall", "keypad", "never_show"))
     with pytest.raises(ConfigError, match=r"(?s)never_show.*mask 'keypad' of camera 'hall': each name once"):
         load(tmp_path / "kg.toml")
+
+
+@pytest.mark.parametrize(
+    ("keys", "for_others", "encrypted"),
+    [
+        ("", False, False),
+        ('host = "::1"', False, False),
+        ('host = "127.0.0.2"\ntls = "on"', False, True),
+        ('host = "0.0.0.0"', True, True),
+        ('host = "10.0.0.9"\ntls = "off"', True, False),
+    ],
+)
+def test_others_may_ask_only_where_told_and_then_over_tls(
+    keys: str, for_others: bool, encrypted: bool, tmp_path: Path
+) -> None:
+    path = tmp_path / "kiosk-guard.toml"
+    path.write_text(f"{CAMERA}[health]\n{keys}\n")
+    health = load(path).health
+    assert (health.for_others, health.encrypted) == (for_others, encrypted)

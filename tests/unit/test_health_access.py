@@ -112,7 +112,7 @@ def _box(make: Callable[..., Box]) -> Box:
     return make()
 
 
-FREE = ("/", "/readyz", "/health", "/style.css")
+FREE = ("/", "/readyz", "/health", "/metrics", "/style.css")
 
 
 @pytest.mark.parametrize("path", FREE)

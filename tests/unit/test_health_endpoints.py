@@ -261,3 +261,23 @@ def test_a_huge_report_is_cut_on_the_page(client: Client, source: FakeSource) ->
         deep = {"in": deep}
     source.report_answer = Report((), {"many": {str(i): i for i in range(5000)}, "deep": deep, "long": "x" * 100_000})
     assert len(client.get("/").text) < 100_000
+
+
+def test_metrics_are_read_when_they_are_asked_for(client: Client, source: FakeSource) -> None:
+    source.report_answer = Report((Check("mail", WARN),))
+    answer = client.get("/metrics")
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+    assert 'kiosk_check_status{check="mail"} 1.0' in answer.text
+    source.report_answer = Report((Check("mail", PASS),))
+    assert 'kiosk_check_status{check="mail"} 0.0' in client.get("/metrics").text
+
+
+def test_metrics_of_a_source_that_fails_are_a_failed_scrape(
+    client: Client, source: FakeSource, caplog: pytest.LogCaptureFixture
+) -> None:
+    source.raises = RuntimeError("the cause")
+    with caplog.at_level(logging.ERROR):
+        answer = client.get("/metrics")
+    assert answer.status_code == 503
+    assert "the cause" not in answer.text
