@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from edge import __version__
-from edge.app import picture_cli
+from edge.app import label_cli, picture_cli
 from edge.errors import EX_IOERR, EX_OK, EX_USAGE, KioskError
 
 if TYPE_CHECKING:
@@ -135,6 +135,7 @@ def _add_alert_commands(commands: Any) -> None:
         each.add_argument("--config", type=Path, default=DEFAULT_CONFIG, metavar="FILE")
         each.set_defaults(command=_evidence, action=name)
     picture_cli.add_to(commands, default_config=DEFAULT_CONFIG)
+    label_cli.add_to(commands, default_config=DEFAULT_CONFIG)
 
     test_mail = commands.add_parser("test-mail", help="send the desk a test mail; says what the server said")
     test_mail.add_argument(
