@@ -1,0 +1,126 @@
+# shellcheck shell=sh
+# box.sh - sourced by install.sh: the steps that make this machine a box, in order.
+
+set_up_box() {
+  umask 022 # whatever root is used to: the service must be able to read its release
+  export PIP_NO_CACHE_DIR=1 # 120 MB that nobody would use again
+  check_box
+  [ -n "$DRY_RUN" ] || prepare_folder
+  install_missing_packages
+  choose_release
+  build_release
+  try_config
+  begin
+  put_system_files
+  apply_system_files
+  put_configuration
+  switch_release
+  enable_units
+  start_service
+  finish
+}
+
+prepare_folder() {
+  if [ -d "$OPT" ] && [ ! -e "$OPT/$OWNER_TAG" ] && [ -n "$(ls -A -- "$OPT")" ]; then
+    die "$EX_CANTCREAT" "$OPT exists and was not made by install.sh" "Move it away and run install.sh again."
+  fi
+  mkdir -p -- "$OPT/releases"
+  [ -e "$OPT/$OWNER_TAG" ] || : >"$OPT/$OWNER_TAG"
+  [ ! -e "$ETC/.made" ] || mv -f -- "$ETC/.made" "$MADE" # left by --uninstall without --purge
+  lock "$OPT/$OWNER_TAG" "this machine"
+  if [ -d "$UNDO" ]; then # the power went, or somebody killed it
+    warn "an earlier run was cut off; putting its files back first"
+    restore_old
+    rm -rf -- "$UNDO"
+    systemctl daemon-reload
+  fi
+  trap roll_back EXIT
+}
+
+install_missing_packages() {
+  [ -n "$PACKAGES" ] || return 0
+  ! would "install$PACKAGES with apt-get" || return 0
+  dpkg-query -W -f '${Package}\n' | sort >"$OPT/.packages-before"
+  # shellcheck disable=SC2086  # names of packages, split on purpose
+  install_packages "what Kiosk Guard needs of the system" $PACKAGES
+  dpkg-query -W -f '${Package}\n' | sort | comm -13 "$OPT/.packages-before" - | while read -r name; do made package "$name"; done
+  rm -f -- "$OPT/.packages-before"
+  find_python || die "$EX_UNAVAILABLE" "python3 was installed but cannot be used here;${seen:- it does not start}"
+  has_venv || die "$EX_UNAVAILABLE" "$PYTHON still cannot make a venv after$PACKAGES was installed"
+}
+
+begin() { # from here on everything is undone if a step fails
+  PUT_BEFORE=$OPT/.files-before UNIT_WAS='' WAS_ACTIVE='' SWITCHED='' ENABLED='' CONFIG_CHANGED=''
+  PREVIOUS_RELEASE=$(link_target previous)
+  if [ -n "$DRY_RUN" ]; then
+    PUT_BEFORE=$PUT
+    return 0
+  fi
+  ! systemctl -q is-active "$UNIT" || WAS_ACTIVE=1
+  rm -rf -- "$UNDO"
+  mkdir -- "$UNDO"
+  cat -- "$PUT" >"$PUT_BEFORE" 2>/dev/null || : >"$PUT_BEFORE"
+  RECORDING=1
+}
+
+# Never overwritten: it is the operator's. What a newer version has in its own lies beside it.
+put_configuration() {
+  template=$REPO/firmware_config/kiosk-guard.toml
+  if [ ! -e "$CONFIG" ]; then
+    ! would "write $CONFIG" || return 0
+    say "Writing $CONFIG; every key of it is explained there."
+    keep_old "$CONFIG"
+    cp -- "$template" "$CONFIG.new"
+    chmod 640 "$CONFIG.new"
+    chgrp kiosk-guard "$CONFIG.new"
+    mv -f -- "$CONFIG.new" "$CONFIG"
+    CONFIG_CHANGED=1
+    return 0
+  fi
+  old_template=$OPT/current/setup/firmware_config/kiosk-guard.toml
+  if [ ! -e "$old_template" ] || cmp -s -- "$old_template" "$template"; then return 0; fi
+  ! would "write $CONFIG.example, which has new keys" || return 0
+  cp -- "$template" "$CONFIG.example"
+  chmod 640 "$CONFIG.example"
+  chgrp kiosk-guard "$CONFIG.example"
+  say "$CONFIG stays as it is. New in this version (explained in $CONFIG.example):"
+  new_keys "$old_template" "$template"
+}
+
+new_keys() { # OLD NEW: lines of the new one that set a key which the old one does not have
+  "$VENV/bin/python" - "$1" "$2" <<'PY'
+import re
+import sys
+
+
+def keys(path):
+    table, found = "", []
+    for line in open(path, encoding="utf-8"):
+        if match := re.match(r"#? ?\[+([\w.]+)\]+", line):
+            table = match[1]
+        elif match := re.match(r"(?:# )?(\w+) = ", line):
+            found.append(f"[{table}] {match[1]}")
+    return found
+
+
+old = set(keys(sys.argv[1]))
+for key in dict.fromkeys(keys(sys.argv[2])):
+    if key not in old:
+        print(f"[install]   {key}")
+PY
+}
+
+finish() {
+  if [ -n "$DRY_RUN" ]; then
+    say "A dry run: nothing was changed."
+    return 0
+  fi
+  RECORDING=''
+  rm -rf -- "$UNDO" "$PUT_BEFORE"
+  prune_releases
+  sync
+  if "$VENV/bin/kiosk-guard" --help | grep -q '^ *doctor '; then
+    "$VENV/bin/kiosk-guard" doctor --config "$CONFIG" || warn "kiosk-guard doctor found something to mend (above)"
+  fi
+  say "Done: Kiosk Guard $RELEASE, the service is $(systemctl is-active "$UNIT" || true). Configuration: $CONFIG"
+}
