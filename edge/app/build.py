@@ -33,11 +33,11 @@ from edge.types import Severity, Zone
 from edge.zones import ZoneMap
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
     from edge.config.rule_tables import FirearmTable, KnifeTable, ObjectTable, SeenTable
-    from edge.config.tables import CameraTable
+    from edge.config.tables import CameraTable, MaskTable, ZoneTable
     from edge.detect.interface import Detector
     from edge.rules.interface import Rule
 
@@ -98,9 +98,7 @@ def resting_rules(config: Config, classes: Sequence[str]) -> dict[str, tuple[str
 def build_line(config: Config, camera: CameraTable, detector: Detector) -> Line:
     """Tracker, zones and rules of one camera."""
     person = frozenset({detector.classes.index(PERSON)})
-    zones = ZoneMap(
-        camera.name, [Zone(z.camera, z.name, z.zone_kind, np.array(z.polygon, np.float32)) for z in config.zones]
-    )
+    zones = zone_map(camera.name, config.zones)
     return Line(
         tracker=Tracker(
             new_score=config.track.new_score,
@@ -114,11 +112,18 @@ def build_line(config: Config, camera: CameraTable, detector: Detector) -> Line:
         zones=zones,
         gate=StillGate(look_every_s=config.model.still_every_s) if config.model.still_every_s else None,
         rules=[*_people_rules(config, person), *_seen_rules(config, detector, person)],
-        masks=Masks(
-            camera.name,
-            [Mask(m.camera, np.array(m.polygon, np.float32), seen=m.kind == "never_stored") for m in config.masks],
-        ),
+        masks=Masks(camera.name, mask_list(config.masks)),
     )
+
+
+def zone_map(camera: str, tables: Iterable[ZoneTable]) -> ZoneMap:
+    """The zones of one camera."""
+    return ZoneMap(camera, [Zone(z.camera, z.name, z.zone_kind, np.array(z.polygon, np.float32)) for z in tables])
+
+
+def mask_list(tables: Iterable[MaskTable]) -> list[Mask]:
+    """The masks of all cameras."""
+    return [Mask(m.camera, np.array(m.polygon, np.float32), seen=m.kind == "never_stored") for m in tables]
 
 
 def build_incidents(config: Config, new_id: Callable[[], str]) -> Incidents:
@@ -172,6 +177,7 @@ def _people_rules(config: Config, person: frozenset[int]) -> list[Rule]:
                 machine_dwell_s=loitering.machine_dwell_s,
                 window_s=loitering.window_s,
                 window_dwell_s=loitering.window_dwell_s,
+                visits=loitering.visits,
                 severity=loitering.level,
                 escalated=Severity.of(loitering.escalated_severity),
             )

@@ -29,6 +29,14 @@ class LoiteringTable(_Rule):
     machine_dwell_s: PositiveSeconds = 600.0
     window_s: PositiveSeconds = 1800.0
     window_dwell_s: PositiveSeconds = 240.0
+    visits: Annotated[int, Field(ge=0, le=100)] = 0
+
+    @field_validator("visits")
+    @classmethod
+    def _again(cls, value: int) -> int:
+        if value == 1:
+            raise ValueError("0 (visits are not counted), or 2 to 100: everybody comes in once")
+        return value
 
     @model_validator(mode="after")
     def _in_order(self) -> LoiteringTable:

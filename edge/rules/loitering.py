@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from edge.rules.appearance import Look, colours_of, is_grey
 from edge.rules.dwell import Stays, zones_of
 from edge.types import Observation, Severity, ZoneKind
 
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 _GRACE_S = 2.0
 _FORGET_S = 60.0  # a track that was not published for this long does not come back: ids are never used again
 _HALVES = 2.0
+_LOOK_EVERY_S = 0.2
+_ALIKE = 0.92  # rendered people: all who came back are above, no two different ones
+_MOST_KEPT = 300  # people who left, whose colours are kept
 
 
 @dataclass(slots=True)
@@ -29,6 +33,8 @@ class _Person:
     last_s: float = 0.0  # last seen in the lobby
     at_machine: bool = False
     visits: deque[tuple[float, float]] = field(default_factory=deque)  # earlier ones: (end, seconds not at the machine)
+    look: Look = field(default_factory=Look)
+    looked_s: float = float("-inf")
 
     @property
     def idle_s(self) -> float:
@@ -41,6 +47,7 @@ class _Excess:
     limit: float
     worse_at: float
     what: str
+    unit: str = "s"
 
     @property
     def rank(self) -> tuple[bool, float]:
@@ -53,10 +60,15 @@ class Loitering:
     - They were there for longer than ``dwell_s``, the time in a ``machine`` zone not counted; or
     - they used the machine, and were there for longer than ``machine_dwell_s`` in all; or
     - they came back again and again: within the last ``window_s``, all visits together, the time at the machine not
-      counted, were longer than ``window_dwell_s``.
+      counted, were longer than ``window_dwell_s``; or
+    - this is visit number ``visits`` or more within the last ``window_s``.
 
     A person is one track: who leaves the tracker's memory (out of sight for longer than it remembers) and comes back
-    is somebody new. "Again and again" therefore finds people who go in and out of the zone before the camera's eyes.
+    is somebody new. The limit on time therefore finds people who go in and out of the zone before the camera's eyes.
+    ``visits`` also counts those who left the picture and came back in the same clothes: a guess, which takes people in
+    uniform for one and knows nobody under infrared light.
+
+    :param visits: 0: visits are not counted, and nobody's clothes are looked at.
 
     :param escalate_s: from this much on, instead of ``dwell_s``, the observation has ``escalated`` severity; the other
         limits escalate at the same multiple of themselves.
@@ -73,6 +85,7 @@ class Loitering:
         machine_dwell_s: float = 600.0,
         window_s: float = 1800.0,
         window_dwell_s: float = 240.0,
+        visits: int = 0,
         severity: Severity = Severity.LOW,
         escalated: Severity = Severity.HIGH,
     ) -> None:
@@ -82,6 +95,7 @@ class Loitering:
         self._machine_dwell_s = machine_dwell_s
         self._window_s = window_s
         self._window_dwell_s = window_dwell_s
+        self._visits = visits
         self._severity = severity
         self._escalated = escalated
         self._stays: dict[str, Stays] = {}
@@ -112,7 +126,7 @@ class Loitering:
                     what=f"one person {worst.what}" if len(over) == 1 else f"{len(over)} persons, one {worst.what}",
                     value=worst.value,
                     threshold=worst.limit,
-                    unit="s",
+                    unit=worst.unit,
                 )
             )
         return found
@@ -135,18 +149,55 @@ class Loitering:
             person.dwell_s, person.last_s, person.at_machine = stay_s, now, here
             while person.visits and person.visits[0][0] < now - self._window_s:
                 person.visits.popleft()
-            excess = self._excess(person)
+        if self._visits:
+            self._look(people, dwell, scene)
+        for track in dwell:
+            excess = self._excess(people[track], self._earlier(people, track, now))
             if excess:
                 over[track] = excess
-        for track in [t for t, p in people.items() if now - p.last_s > max(_FORGET_S, self._window_s)]:
-            del people[track]
-        present = set(scene.tracks.track_id.tolist())
-        for track in [t for t, p in people.items() if t not in present and now - p.last_s > _FORGET_S]:
-            del people[track]
+        self._forget(people, set(scene.tracks.track_id.tolist()), now)
         return over
 
-    def _excess(self, person: _Person) -> _Excess | None:
-        """The limit that this person exceeds most, if any."""
+    def _forget(self, people: dict[int, _Person], present: set[int], now: float) -> None:
+        keep_s = max(_FORGET_S, self._window_s)
+        gone = {t: p for t, p in people.items() if t not in present and now - p.last_s > _FORGET_S}
+        if self._visits:  # they may come back as somebody new
+            newest = sorted(gone, key=lambda t: gone[t].last_s)[-_MOST_KEPT:]
+            for track in newest:
+                if gone[track].look.count:
+                    del gone[track]
+        for track in [t for t, p in people.items() if t in gone or now - p.last_s > keep_s]:
+            del people[track]
+
+    def _look(self, people: dict[int, _Person], dwell: Mapping[int, float], scene: Scene) -> None:
+        """Look at the clothes of those in the zone."""
+        now, tracks, image = scene.frame.t_mono_s, scene.tracks, scene.frame.image
+        due = [t for t in dwell if now - people[t].looked_s >= _LOOK_EVERY_S - 1e-6]
+        if not due or is_grey(image):
+            return
+        boxes = dict(zip(tracks.track_id.tolist(), tracks.xyxy, strict=True))
+        for track in due:
+            people[track].looked_s = now
+            colours = colours_of(image, boxes[track])
+            if colours is not None:
+                people[track].look.add(colours)
+
+    def _earlier(self, people: Mapping[int, _Person], track: int, now: float) -> int:
+        """How often this person was there before, within the window."""
+        if not self._visits:
+            return 0
+        person = people[track]
+        since = now - self._window_s
+        own = len(person.visits)
+        others = (
+            1 + len(p.visits)
+            for t, p in people.items()
+            if t != track and since <= p.last_s < person.began_s and person.look.likeness(p.look) >= _ALIKE
+        )
+        return own + sum(others)
+
+    def _excess(self, person: _Person, earlier: int) -> _Excess | None:
+        """The limit that this person exceeds most, if any; ``earlier``: so often they were there before."""
         together = person.idle_s + sum(s for _, s in person.visits)
         beside = " beside the machine" if person.machine_s > 1 else ""
         measures = (
@@ -159,4 +210,7 @@ class Loitering:
             ),
         )
         over = [_Excess(v, limit, limit * self._worse, what) for v, limit, what in measures if v > limit]
+        if self._visits and earlier + 1 >= self._visits:
+            limit = self._visits - 1.0
+            over.append(_Excess(earlier + 1.0, limit, limit * self._worse, "has come in again and again", "visits"))
         return max(over, key=lambda e: e.rank, default=None)

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from fakes.scenes import PERSON, Thing, scene, zone
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from fakes.scenes import PERSON, SIZE, Thing, scene, zone
 
 from edge.rules.loitering import Loitering
-from edge.types import Observation, Severity, ZoneKind
+from edge.types import Observation, Scene, Severity, ZoneKind
 
 LOBBY = zone(ZoneKind.LOBBY, 0.25, 0, 1, 1)
 MACHINE = zone(ZoneKind.MACHINE, 0.7, 0, 1, 1)
 OUTSIDE, INSIDE, AT_MACHINE = 50.0, 300.0, 550.0
 
 
-def rule(**kwargs: float) -> Loitering:
+def rule(**kwargs: Any) -> Loitering:
     limits = {"dwell_s": 20.0, "escalate_s": 40.0, "machine_dwell_s": 60.0, "window_s": 200.0, "window_dwell_s": 30.0}
     return Loitering(person_classes={PERSON}, **{**limits, **kwargs})
 
@@ -71,3 +75,82 @@ def test_nobody_is_remembered_for_ever() -> None:
     for t in range(10, 400, 5):
         loitering.update(scene(float(t), zones=[LOBBY, MACHINE]))
     assert all(not people for people in loitering._people.values())
+
+
+def dressed(
+    t: float, track: int | None, top: tuple[int, int, int], *, legs: tuple[int, int, int] = (40, 40, 60)
+) -> Scene:
+    """The lobby, and in it somebody in these colours (BGR)."""
+    image = np.full((SIZE[1], SIZE[0], 3), (120, 140, 150), np.uint8)
+    if track is None:
+        made = scene(t, zones=[LOBBY, MACHINE])
+    else:
+        one = Thing(track, x=INSIDE)
+        x1, y1, x2, y2 = (int(v) for v in one.box)
+        middle = (y1 + y2) // 2
+        image[y1:middle, x1:x2], image[middle:y2, x1:x2] = top, legs
+        made = scene(t, one, zones=[LOBBY, MACHINE])
+    return replace(made, frame=replace(made.frame, image=image))
+
+
+def visit(
+    loitering: Loitering, times: list[float], tops: list[tuple[int, int, int]], **look: Any
+) -> list[tuple[float, Observation]]:
+    """One visit of 3 s at each time, each by a new track."""
+    said: list[tuple[float, Observation]] = []
+    t = 0.0
+    for track, (begins, top) in enumerate(zip(times, tops, strict=True), start=1):
+        while t < begins:
+            said += [(t, o) for o in loitering.update(dressed(t, None, top))]
+            t = round(t + 0.2, 6)
+        while t < begins + 3:
+            said += [(t, o) for o in loitering.update(dressed(t, track, top, **look))]
+            t = round(t + 0.2, 6)
+    return said
+
+
+RED, BLUE, GREEN = (40, 40, 190), (180, 60, 40), (60, 150, 60)
+
+
+def test_who_comes_back_in_the_same_clothes_is_counted() -> None:
+    said = visit(rule(visits=3), [0, 20, 40], [RED, RED, RED])
+    assert 40 <= said[0][0] < 41
+    assert (said[0][1].value, said[0][1].threshold, said[0][1].unit) == (3, 2, "visits")
+    assert "again and again" in said[0][1].what
+
+
+def test_other_people_are_not_counted_as_one() -> None:
+    assert visit(rule(visits=3), [0, 20, 40, 60, 80], [RED, BLUE, GREEN, RED, BLUE]) == []
+
+
+def test_visits_are_counted_within_the_window_only() -> None:
+    assert visit(rule(visits=3, window_s=70), [0, 50, 100], [RED, RED, RED]) == []
+
+
+def test_without_the_limit_nobody_is_counted() -> None:
+    assert visit(rule(), [0, 20, 40], [RED, RED, RED]) == []
+
+
+def test_under_infrared_light_nobody_is_recognised() -> None:
+    grey = (90, 90, 90)
+    loitering = rule(visits=2)
+    t = 0.0
+    for track in (1, 2, 3):
+        for _ in range(15):
+            made = dressed(t, track, grey, legs=grey)
+            flat = np.repeat(made.frame.image[..., :1], 3, axis=2)
+            assert loitering.update(replace(made, frame=replace(made.frame, image=flat))) == []
+            t = round(t + 0.2, 6)
+        for _ in range(50):
+            loitering.update(dressed(t, None, grey))
+            t = round(t + 0.2, 6)
+
+
+def test_those_who_left_are_forgotten_after_the_window() -> None:
+    loitering = rule(visits=3, window_s=100)
+    visit(loitering, [0], [RED])
+    t = 3.0
+    while t < 150:
+        loitering.update(dressed(t, None, RED))
+        t += 1.0
+    assert not any(loitering._people.values())
