@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
+import lzma
 import os
 import stat
 import tarfile
+import zlib
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, BinaryIO, cast
 
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
 MAX_FILES = 100
 MAX_BYTES = 640 * 1024 * 1024
 _DEPTH = 3  # an archive's own folder, golden/, a picture
+_DAMAGED = (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile, lzma.LZMAError)
 _HINT = "wanted: the folder that export-model made, or a .tar.gz of it"
 
 
@@ -43,20 +47,16 @@ def opened(source: Path) -> Iterator[Incoming]:
     """
     with contextlib.ExitStack() as stack:
         try:
-            if source.is_dir():
-                yield _Folder(source, stack)
-            else:
-                yield _Archive(source, stack)
+            incoming = _Folder(source, stack) if source.is_dir() else _Archive(source, stack)
         except FileNotFoundError as error:
             raise BundleMissing(f"{error.filename or source}: no such file", hint=_HINT) from None
-        except PermissionError as error:
-            raise BundleUnreadable(
-                f"{error.filename or source}: may not be read by this user", hint="try as root"
-            ) from None
-        except (tarfile.TarError, EOFError, OSError) as error:
-            if isinstance(error, OSError) and error.errno is not None:
-                raise
-            raise BundleUnreadable(f"{source}: no whole archive: {error}", hint=_HINT) from None
+        except (OSError, *_DAMAGED) as error:
+            told = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+            raise BundleUnreadable(f"{source}: cannot be read as a bundle: {told}", hint=_HINT) from None
+        try:
+            yield incoming
+        except _DAMAGED as error:
+            raise BundleUnreadable(f"{source}: no whole archive: {error}", hint="get it again") from None
 
 
 class Incoming:

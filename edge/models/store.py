@@ -62,7 +62,7 @@ class ModelStore:
     def __init__(self, state_dir: Path, *, clock: Clock, disk: Disk | None = None) -> None:
         self.folder = state_dir / FOLDER
         self._clock = clock
-        self._disk = disk or Disk()
+        self.disk = disk or Disk()
 
     def current(self) -> str:
         """Folder name of the model that is to run; ``SHIPPED``: the one that came with the software.
@@ -129,7 +129,7 @@ class ModelStore:
         try:
             self._lock(descriptor, patience_s)
             try:
-                self._tidy()
+                self.clear()
                 yield
             except OSError as error:
                 raise self._unwritable(error) from error
@@ -148,7 +148,7 @@ class ModelStore:
         while os.path.lexists(self.folder / name):
             number += 1
             name = f"{manifest.name}-{manifest.version}-{digest[:8]}.{number}"
-        self._disk.rename(stage, self.folder / name)
+        self.disk.rename(stage, self.folder / name)
         return name
 
     def switch(self, to: str, *, by: str, why: str, trial: bool) -> Switch:
@@ -177,7 +177,7 @@ class ModelStore:
         needed = {self.current(), *(r.back for r in self.switches()[-2:]), *self.installed()[-KEPT:]}
         for name in self.installed():
             if name not in needed:
-                self._disk.remove_tree(self.folder / name)
+                self.disk.remove_tree(self.folder / name)
 
     def _switch(
         self,
@@ -207,9 +207,9 @@ class ModelStore:
             return record
         self._write([*records, record])
         if to == SHIPPED:
-            self._disk.unlink(self.folder / CURRENT)
+            self.disk.unlink(self.folder / CURRENT)
         else:
-            self._disk.point(self.folder / CURRENT, to)
+            self.disk.point(self.folder / CURRENT, to)
         return record
 
     def _way_back(self, records: list[Switch]) -> str:
@@ -235,12 +235,13 @@ class ModelStore:
                 return
 
     def _write(self, records: list[Switch]) -> None:
-        self._disk.replace(self.folder / SWITCHES, text(records))
+        self.disk.replace(self.folder / SWITCHES, text(records))
 
-    def _tidy(self) -> None:
+    def clear(self) -> None:
+        """Remove what is unfinished. Only while ``changing``."""
         for path in self.folder.glob(".*"):
             if path.name.startswith((".incoming-", ".gone-")):
-                self._disk.remove_tree(path)
+                self.disk.remove_tree(path)
 
     def _unreadable(self, error: OSError) -> StateError:
         return StateError(f"{error.filename or self.folder}: cannot be read: {error.strerror}", hint="try as root")
