@@ -135,6 +135,16 @@ class Board:
         self.summary = _summary(report)
         self._on_status(report.status)
 
+    @property
+    def machine(self) -> MachineFacts:
+        """As of the last look."""
+        return self._machine
+
+    @property
+    def disk(self) -> DiskFacts:
+        """As of the last look."""
+        return self._disk
+
     def begun(self) -> bool:
         """Whether a picture was judged, or it is known that no camera gives one."""
         return self._pipeline.vitals.frames_judged > 0 or all(
