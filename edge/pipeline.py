@@ -6,6 +6,7 @@ import logging
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from edge.durations import Durations
 from edge.errors import CameraEnded, CameraLost, IndicatorError
 from edge.masks import Masks
 from edge.rules.camera_tamper import TURNED, CameraTamper
@@ -70,6 +71,7 @@ class Vitals:
     judged_mono_s: dict[str, float] = field(default_factory=dict)  # camera -> when its newest frame was judged
     captured_mono_s: dict[str, float] = field(default_factory=dict)  # camera -> when that frame was captured
     inference_s: float = 0.0  # smoothed
+    inference: Durations = field(default_factory=Durations)  # of every frame that the detector has seen
     step_s: float = 0.0  # smoothed: the whole way from frame to changes
     turn_mono_s: float = 0.0  # when the loop last had done with one camera
     indicator_error: str = ""
@@ -159,6 +161,7 @@ class Pipeline:
             v.frames_still += 1
         else:
             v.inference_s += weight * (inference_s - v.inference_s)
+            v.inference.add(inference_s)
         v.step_s += weight * (step_s - v.step_s)
         v.captured_mono_s = {**v.captured_mono_s, frame.camera: frame.t_mono_s}
         v.judged_mono_s = {**v.judged_mono_s, frame.camera: self._now_s()}

@@ -259,7 +259,7 @@ class Outbox:
         with self._database.transaction() as db:
             done = db.execute("DELETE FROM outbox WHERE alert_id = ? AND state != ?", (alert_id, DELIVERED)).rowcount
             if done:
-                changes.count(db, "dropped", done)
+                changes.count_dropped(db, done, rows.BY_HAND)
             self._gauge.read(db)
         return done > 0
 
@@ -284,7 +284,7 @@ class Outbox:
                 "DELETE FROM outbox WHERE state != ? AND stored_synced = 1 AND stored_utc < ?", (DELIVERED, before)
             ).rowcount
             if done:
-                changes.count(db, "dropped", done)
+                changes.count_dropped(db, done, rows.TOO_OLD)
                 self._gauge.read(db)
         if done:
             log.error(

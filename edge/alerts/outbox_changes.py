@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from edge.alerts.outbox_rows import CORRUPT, DELIVERED, HELD, WAITING, payload_digest
+from edge.alerts.outbox_rows import CORRUPT, DELIVERED, DROPPED_FOR, FULL, HELD, WAITING, payload_digest
 from edge.alerts.schedule import remaining_s
 
 if TYPE_CHECKING:
@@ -70,8 +70,14 @@ def make_room(db: sqlite3.Connection, *, max_items: int, max_bytes: int) -> list
         gone.append(alert_id)
         items, size = items - 1, size - bytes_
     if gone:
-        count(db, "dropped", len(gone))
+        count_dropped(db, len(gone), FULL)
     return gone
+
+
+def count_dropped(db: sqlite3.Connection, number: int, reason: str) -> None:
+    """Count alerts that were given up, in all and by reason."""
+    count(db, "dropped", number)
+    count(db, DROPPED_FOR + reason, number)
 
 
 def delivered(db: sqlite3.Connection, alert_id: str, *, now_s: float, now_utc: str) -> bool:

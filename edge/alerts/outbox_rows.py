@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +12,12 @@ from edge.types import Severity
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Mapping
 
     from edge.types import Alert
 
+DROPPED_FOR = "dropped, "  # the beginning of a counter's name, before the reason
+FULL, TOO_OLD, BY_HAND = DROP_REASONS = ("full", "too_old", "by_hand")
 WAITING, HELD, DELIVERED, CORRUPT = "waiting", "held", "delivered", "corrupt"
 _CRITICAL, _OTHER = f"severity = {Severity.CRITICAL:d}", f"severity < {Severity.CRITICAL:d}"
 
@@ -46,8 +49,8 @@ class OutboxStats:
     """Counts for health.
 
     ``waiting`` leaves out ``held``; both are undelivered. ``oldest_s``: age of the oldest undelivered alert in
-    seconds, 0 if there is none. ``delivered`` and ``dropped`` count since the database was made; ``last_error`` is
-    empty once a delivery succeeded.
+    seconds, 0 if there is none. ``delivered`` and ``dropped`` count since the database was made, ``dropped_by``
+    by reason (of :data:`DROP_REASONS`); ``last_error`` is empty once a delivery succeeded.
     """
 
     waiting: int = 0
@@ -56,6 +59,7 @@ class OutboxStats:
     oldest_s: float = 0.0
     delivered: int = 0
     dropped: int = 0
+    dropped_by: Mapping[str, int] = field(default_factory=dict)
     last_success_utc: datetime | None = None
     last_error: str = ""
 
@@ -133,6 +137,7 @@ def stats(db: sqlite3.Connection) -> tuple[OutboxStats, tuple[datetime, str, flo
         corrupt=by_state.get(CORRUPT, 0),
         delivered=delivered,
         dropped=counters.get("dropped", (0, ""))[0],
+        dropped_by={reason: counters.get(DROPPED_FOR + reason, (0, ""))[0] for reason in DROP_REASONS},
         last_success_utc=_utc(last_success) if last_success else None,
         last_error=counters.get("last_error", (0, ""))[1],
     )

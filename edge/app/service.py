@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 from edge import __version__
 from edge.alerts.writer import Job
 from edge.app.build_box import Box, build_box
+from edge.app.build_health import build_health
+from edge.app.figures import BoxFigures
 from edge.app.hand_over import hand_over
 from edge.app.watchdog import Stage
 from edge.clock import SystemClock, boot_id
-from edge.health.server import HealthServer
 from edge.pipeline import Loop
 from edge.types import ChangeKind, IncidentChange, Tracks
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from edge.app.watchdog import Watchdog
     from edge.clock import Clock
     from edge.config import Config
+    from edge.health.server import HealthServer
 
 log = logging.getLogger(__name__)
 
@@ -72,10 +74,16 @@ class Appliance:
             self._finish(box)
 
     def _serve_health(self, box: Box, stack: contextlib.ExitStack) -> HealthServer | None:
-        health = self._config.health
-        if not health.enabled:
+        if not self._config.health.enabled:
             return None
-        server = HealthServer(box.board, host=health.host, port=health.port, version=__version__, clock=self._clock)
+        server = build_health(
+            self._config,
+            self._config_path,
+            state_dir=box.storage.state_dir,
+            source=box.board,
+            clock=self._clock,
+            figures=BoxFigures(box, clock=self._clock),
+        )
         server.start()
         stack.callback(server.stop)
         return server
