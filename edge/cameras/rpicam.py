@@ -33,7 +33,7 @@ _PR_SET_PDEATHSIG = 1
 _F_SETPIPE_SZ = 1031
 _PIPE_BYTES = 1 << 20  # the most that an ordinary user may ask for
 _TORN_S = 1.0  # the rest of a picture follows its beginning within milliseconds
-_MISPLACED_IN_A_ROW = 12
+_MISPLACED = 12  # so many more pictures with a pause inside than without
 
 
 class ProgramMissing(CameraError):  # noqa: N818 - reads as the fact it states
@@ -123,9 +123,9 @@ class RpicamReader:
             if not count:
                 raise self._ended(got)
             got += count
-        # The pause belongs between two pictures. Within one, time after time, the pictures have another size than was asked for.
-        self._misplaced = self._misplaced + 1 if longest_s > 0.5 / self.fps else 0
-        if self._misplaced >= _MISPLACED_IN_A_ROW:
+        # The pause belongs between two pictures. More often within one: they have another size than was asked for.
+        self._misplaced = max(0, self._misplaced + (1 if longest_s > 0.5 / self.fps else -1))
+        if self._misplaced >= _MISPLACED:
             size = f"{self._geometry.width}x{self._geometry.height}"
             raise CameraLost(
                 f"{self._label}: {PROGRAM} does not send pictures of {size}",
