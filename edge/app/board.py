@@ -64,6 +64,7 @@ class Board:
     :param delivery: None: mail is switched off, the outbox only collects.
     :param resting_rules: rules that are on but have no class in this model, with the classes they lack.
     :param troubles: what else a technician must know, in words, one sentence each.
+    :param more_checks: further lines of the report, from memory.
     :param on_status: told the verdict every few seconds; for the status light.
     """
 
@@ -87,14 +88,16 @@ class Board:
         resting_rules: Mapping[str, Sequence[str]] | None = None,
         maintenance: MaintenanceKeeper | None = None,
         troubles: Callable[[], Sequence[str]] = tuple,
+        more_checks: Callable[[], Sequence[Check]] = tuple,
     ) -> None:
+        self._more_checks = more_checks
         self._troubles = troubles
         self._on_status = on_status
-        self._resting = dict(resting_rules or {})
+        self.resting = dict(resting_rules or {})
         self._maintenance = maintenance
         self._kiosk = kiosk
         self._version = version
-        self._model = model
+        self.model = model
         self._state_dir = state_dir
         self._pipeline = pipeline
         self._cameras = {c.name: c for c in cameras}
@@ -170,7 +173,7 @@ class Board:
         vitals = self._pipeline.vitals
         judging = vitals.frames_judged > 0
         inference = InferenceFacts(
-            self._model,
+            self.model,
             duration_ms=1000 * vitals.inference_s if judging else None,
             budget_ms=1000 / sum(self._limits.max_fps.values()),
         )
@@ -190,6 +193,7 @@ class Board:
             check_temperature(self._machine),
             check_clock(synchronised=self._clock.synchronised()),
             *([self._maintenance.check()] if self._maintenance else []),
+            *self._more_checks(),
         ]
         return Report(tuple(checks), self._details())
 
@@ -241,7 +245,7 @@ class Board:
         return {
             "kiosk": self._kiosk,
             "version": self._version,
-            "model": self._model,
+            "model": self.model,
             "uptime_s": round(self._clock.monotonic_s() - self._started_s, 1),
             "frames_judged": vitals.frames_judged,
             "inference_ms": round(1000 * vitals.inference_s, 2),
@@ -264,7 +268,7 @@ class Board:
             },
             "outputs": self._indicator.levels(),
             "maintenance": self._maintenance.details() if self._maintenance else {"on": False},
-            "rules without a class in this model": {name: list(lacks) for name, lacks in self._resting.items()},
+            "rules without a class in this model": {name: list(lacks) for name, lacks in self.resting.items()},
         }
 
     def _camera_details(self, camera: Camera) -> dict[str, Any]:

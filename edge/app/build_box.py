@@ -18,6 +18,7 @@ from edge.app.build_alerts import build_delivery, build_heartbeat, build_ring, b
 from edge.app.build_cameras import build_camera, camera_sources
 from edge.app.build_local import build_indicator, build_inputs, build_pins
 from edge.app.build_storage import Storage, open_storage
+from edge.app.build_technician import Technician, build_technician
 from edge.app.hand_over import AlertMaker, Annotator, acknowledge, enqueue, log_record, troubles
 from edge.app.mail_channel import build_channel
 from edge.app.maintenance import MaintenanceKeeper
@@ -70,6 +71,7 @@ class Box:
     cameras: Sequence[CaptureProcess]
     board: Board
     blind: BlindTime
+    technician: Technician
     chores: list[Callable[[], object]]
 
 
@@ -108,14 +110,30 @@ def build_box(config: Config, config_path: Path, stack: contextlib.ExitStack, *,
     sheets = build_sheets(config, ring, storage.evidence, storage.incident_log, send, clock=clock)
     if sheets:
         chores.append(sheets.make_due)
+    technician = build_technician(
+        config,
+        config_path,
+        stack,
+        storage=storage,
+        detector=detector,
+        lines=lines,
+        pipeline=pipeline,
+        send=send,
+        clock=clock,
+        boot_id=boot_id,
+    )
+    chores.append(technician.walk.chore)
+    make_alert = AlertMaker(detector.model, boot_id, clock, closed_from=config.email.closed_from)
     writer = WriterWorker(
         evidence=storage.evidence,
         incidents=storage.incidents,
         outbox=storage.outbox,
         clock=clock,
         annotate=Annotator(detector),
-        make_alert=AlertMaker(detector.model, boot_id, clock, closed_from=config.email.closed_from),
-        record=lambda change, pictures: storage.incident_log.append("incident", log_record(change, pictures)),
+        make_alert=technician.walk.gated(make_alert),
+        record=lambda change, pictures: storage.incident_log.append(
+            "incident", log_record(change, pictures) | technician.walk.mark(change.incident)
+        ),
         on_stored=lambda alert: acknowledge(alert, pipeline, delivery, sheets),
         on_unstored=lambda _: delivery.wake() if delivery else None,
         chore=lambda: [chore() for chore in chores],
@@ -168,6 +186,7 @@ def build_box(config: Config, config_path: Path, stack: contextlib.ExitStack, *,
         clock=clock,
         resting_rules=_tell_resting(config, detector),
         maintenance=maintenance,
+        more_checks=technician.checks,
         on_status=lambda status: indicator.set_status("fault" if status is Status.FAIL else "healthy"),
     )
     blind = BlindTime(
@@ -215,6 +234,7 @@ def build_box(config: Config, config_path: Path, stack: contextlib.ExitStack, *,
         cameras=cameras,
         board=board,
         blind=blind,
+        technician=technician,
         chores=chores,
     )
 

@@ -12,6 +12,7 @@ from edge import __version__
 from edge.alerts.identity import alert_id
 from edge.errors import KioskError
 from edge.health.acts import ActRefused
+from edge.health.interface import Check, Status
 from edge.types import Alert, ChangeKind, Severity
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ class WalkTest:
         self._write_record = write_record
         self._clock = clock
         self._boot_id = boot_id
-        self._model = model
+        self.model = model
         self._lock = threading.RLock()
         self._walk: Walk | None = None  # the newest; replaced as a whole
         self._unrecorded: list[Walk] = []
@@ -162,6 +163,10 @@ class WalkTest:
             and walk.began_s <= incident.opened_mono_s <= walk.until_s
         )
 
+    def mark(self, incident: Incident) -> dict[str, bool]:
+        """What a test's record in the incident log has besides."""
+        return {"test": True} if self.is_test(incident) else {}
+
     def gated(
         self, make_alert: Callable[[IncidentChange, tuple[EvidenceRef, ...]], Alert | None]
     ) -> Callable[[IncidentChange, tuple[EvidenceRef, ...]], Alert | None]:
@@ -213,6 +218,15 @@ class WalkTest:
             ],
         }
 
+    def check(self) -> Check:
+        """For health: meanwhile the desk is told nothing."""
+        running = self._running()
+        if running is None:
+            return Check("walk_test", Status.PASS, "", "off")
+        left = max(0.0, running.until_s - self._clock.monotonic_s()) / 60
+        words = f"the desk gets no alarm for {left:.0f} min more, but from the panic button"
+        return Check("walk_test", Status.WARN, words, round(left, 1), "min")
+
     def _running(self) -> Walk | None:
         walk = self._walk
         over = walk is None or walk.ended_utc is not None or self._clock.monotonic_s() >= walk.until_s
@@ -262,7 +276,7 @@ class WalkTest:
             value=round(lasted, 1),
             threshold=walk.minutes,
             unit="min",
-            model=self._model,
+            model=self.model,
             software=f"kiosk-guard {__version__}",
             extra=(("Rules that fired", fired),) if ended else (),
         )

@@ -44,7 +44,7 @@ a{color:inherit}
 """
 STYLE_HASH = "sha256-" + base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
 
-_MARKS = {Status.PASS: "\u2713 pass", Status.WARN: "\u25b2 warn", Status.FAIL: "\u2715 fail"}
+MARKS = {Status.PASS: "\u2713 pass", Status.WARN: "\u25b2 warn", Status.FAIL: "\u2715 fail"}
 _STATES = {Status.PASS: "Guarding", Status.WARN: "Guarding, needs attention", Status.FAIL: "Guarding, but impaired"}
 _NOT_READY = "Not guarding"
 _TITLES = {"frame_age": "Picture age", "gpio": "GPIO"}
@@ -58,13 +58,7 @@ def render(report: Report, *, ready: tuple[bool, str], version: str, now: dateti
     :param now: the time to print, UTC.
     :param refresh: load again every ``REFRESH_S`` seconds.
     """
-    is_ready, why_not = ready
-    status = report.status if is_ready else Status.FAIL
-    state = _STATES[status] if is_ready else _NOT_READY
-    reasons = [] if is_ready or not why_not else [why_not]
-    reasons += [f"{_title(c.name)}: {c.output}" for c in report.checks if c.status == status != Status.PASS]
-    if len(reasons) > _MAX_REASONS:
-        reasons[_MAX_REASONS:] = [f"and {len(reasons) - _MAX_REASONS} more, below"]
+    status, state, reasons = headline(report, ready)
     said = "".join(f"<p>{escape(reason)}</p>" for reason in reasons or ["all checks pass"])
     checks = sorted(report.checks, key=lambda check: -check.status)
     meta = f'<meta http-equiv="refresh" content="{REFRESH_S}">' if refresh else ""
@@ -72,32 +66,45 @@ def render(report: Report, *, ready: tuple[bool, str], version: str, now: dateti
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         f'<meta name="viewport" content="width=device-width,initial-scale=1">{meta}'
-        f"<title>{_MARKS[status]} - Kiosk Guard</title><style>{STYLE}</style></head><body><main>"
+        f"<title>{MARKS[status]} - Kiosk Guard</title><style>{STYLE}</style></head><body><main>"
         f'<h1>Kiosk Guard</h1><section class="state {status.label}" aria-label="state">'
-        f"<strong>{_MARKS[status][0]} {state}</strong>{said}</section>"
-        f"<h2>Checks</h2><ul>{''.join(_line(check) for check in checks)}</ul>"
+        f"<strong>{MARKS[status][0]} {state}</strong>{said}</section>"
+        f"<h2>Checks</h2><ul>{''.join(check_line(check) for check in checks)}</ul>"
         f"{_details(report.details)}"
         f"<footer>{escape(now.strftime('%Y-%m-%d %H:%M:%S'))} UTC, version {escape(version or 'unknown')}; {again}; "
         '<a href="/health">as JSON</a></footer></main></body></html>'
     )
 
 
-def _line(check: Check) -> str:
-    value = "" if check.observed is None else f"{check.observed} {_unit(check.unit)}".strip()
+def headline(report: Report, ready: tuple[bool, str], *, most: int = _MAX_REASONS) -> tuple[Status, str, list[str]]:
+    """How the box is: its verdict, that in words, and at ``most`` so many reasons."""
+    is_ready, why_not = ready
+    status = report.status if is_ready else Status.FAIL
+    reasons = [] if is_ready or not why_not else [why_not]
+    reasons += [f"{check_title(c.name)}: {c.output}" for c in report.checks if c.status == status != Status.PASS]
+    if len(reasons) > most:
+        reasons[most:] = [f"and {len(reasons) - most} more, below"]
+    return status, _STATES[status] if is_ready else _NOT_READY, reasons
+
+
+def check_line(check: Check) -> str:
+    """One check as a list item."""
+    value = "" if check.observed is None else f"{check.observed} {unit_sign(check.unit)}".strip()
     why = f'<span class="why">{escape(check.output)}</span>' if check.output else ""
     return (
-        f'<li class="{check.status.label}"><span class="mark">{_MARKS[check.status]}</span>'
-        f'<span class="name">{escape(_title(check.name))}</span><span class="value">{escape(value)}</span>{why}</li>'
+        f'<li class="check {check.status.label}"><span class="mark">{MARKS[check.status]}</span>'
+        f'<span class="name">{escape(check_title(check.name))}</span><span class="value">{escape(value)}</span>{why}</li>'
     )
 
 
-def _title(name: str) -> str:
+def check_title(name: str) -> str:
     """The check's name for people: "frame_age:lobby" is "Picture age lobby"."""
     kind, _, which = name.partition(":")
     return f"{_TITLES.get(kind) or (kind[:1].upper() + kind[1:]).replace('_', ' ')} {which}".strip()
 
 
-def _unit(unit: str) -> str:
+def unit_sign(unit: str) -> str:
+    """UCUM's "Cel" as people write it."""
     return "\u00b0C" if unit == "Cel" else unit
 
 
