@@ -10,10 +10,13 @@ from edge import __version__
 from edge.alerts.writer import Job
 from edge.app.build_box import Box, build_box
 from edge.app.build_health import build_health
+from edge.app.build_technician import build_acts
 from edge.app.figures import BoxFigures
 from edge.app.hand_over import hand_over
 from edge.app.watchdog import Stage
 from edge.clock import SystemClock, boot_id
+from edge.health.acts_routes import ActsRoutes
+from edge.health.pages import GLANCE_PATHS, Pages
 from edge.pipeline import Loop
 from edge.types import ChangeKind, IncidentChange, Tracks
 
@@ -76,12 +79,16 @@ class Appliance:
     def _serve_health(self, box: Box, stack: contextlib.ExitStack) -> HealthServer | None:
         if not self._config.health.enabled:
             return None
+        acts = build_acts(self._config, self._config_path, box, clock=self._clock)
+        pages = Pages(box.board, acts, version=__version__, clock=self._clock)
         server = build_health(
             self._config,
             self._config_path,
             state_dir=box.storage.state_dir,
             source=box.board,
             clock=self._clock,
+            more_routes=[*pages.routes(), *ActsRoutes(acts).routes()],
+            glance_paths=GLANCE_PATHS,
             figures=BoxFigures(box, clock=self._clock),
         )
         server.start()
@@ -102,7 +109,7 @@ class Appliance:
 
     def _resume(self, box: Box) -> None:
         """Take over what was open when the box went down."""
-        found = box.storage.incidents.load_open()
+        found = box.technician.walk.leave_out(box.storage.incidents.load_open(), box.storage.incidents)
         now_s, now_utc = self._clock.monotonic_s(), self._clock.utc_now()
         box.pipeline.incidents.restore(found, t_mono_s=now_s, t_utc=now_utc)
         for incident in found:
@@ -148,12 +155,13 @@ class Appliance:
         return Loop(
             cameras=box.cameras,
             pipeline=box.pipeline,
-            indicator=box.indicator,
+            indicator=box.technician.walk.quiet(box.indicator),
             hand_over=lambda change, judged: hand_over(change, judged, box.writer),
             clock=self._clock,
             lost_after_s={table.name: table.lost_after_s for table in self._config.cameras},
             look_on=box.ring.look if box.ring else None,
             also=box.actions.observe if box.actions else None,
+            watch=box.technician.watch,
         )
 
     def _finish(self, box: Box) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -13,16 +13,17 @@ from edge.alerts.identity import alert_id
 from edge.errors import KioskError
 from edge.health.acts import ActRefused
 from edge.health.interface import Check, Status
-from edge.types import Alert, ChangeKind, Severity
+from edge.types import Alert, ChangeKind, IncidentChange, Severity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
+    from edge.alerts.incident_store import IncidentStore
     from edge.alerts.interface import Indicator
     from edge.alerts.verdict_store import VerdictStore
     from edge.clock import Clock
     from edge.incidents import Incidents
-    from edge.types import EvidenceRef, Incident, IncidentChange
+    from edge.types import EvidenceRef, Incident
 
 log = logging.getLogger(__name__)
 
@@ -166,6 +167,22 @@ class WalkTest:
     def mark(self, incident: Incident) -> dict[str, bool]:
         """What a test's record in the incident log has besides."""
         return {"test": True} if self.is_test(incident) else {}
+
+    def leave_out(self, found: Sequence[Incident], store: IncidentStore) -> list[Incident]:
+        """Of what was open when the service ended, what is no test; tests are over with the service that ran them.
+
+        :raises OutboxError: the database cannot be read or written.
+        """
+        verdicts = self._verdicts.of([i.incident_id for i in found])
+        now_s, now_utc = self._clock.monotonic_s(), self._clock.utc_now()
+        earnest = []
+        for incident in found:
+            if verdicts.get(incident.incident_id) != TEST:
+                earnest.append(incident)
+                continue
+            over = replace(incident, closed_utc=now_utc, closed_mono_s=now_s, close_reason=_OVER)
+            store.save(IncidentChange(ChangeKind.CLOSED, over, now_s, now_utc))
+        return earnest
 
     def gated(
         self, make_alert: Callable[[IncidentChange, tuple[EvidenceRef, ...]], Alert | None]
