@@ -11,6 +11,7 @@ from edge.alerts.ledger import StoredLedger
 from edge.app.build import build_detector
 from edge.app.build_alerts import build_delivery
 from edge.app.build_cameras import camera_sources
+from edge.app.build_health import build_health
 from edge.app.build_storage import Storage, open_storage
 from edge.app.fault_board import FaultBoard
 from edge.app.mail_channel import build_channel
@@ -119,16 +120,30 @@ class FaultMode:
         return storage, delivery, ""
 
     def _serve(self, board: FaultBoard, stack: contextlib.ExitStack) -> None:
-        """The health page, on this machine alone whatever the file says: a faulty file is no leave to open a port."""
+        """The health page, where and how [health] says it if that table is right; it then needs the token as ever."""
         if not self._config.health.enabled:
             return
-        server = HealthServer(board, port=self._config.health.port, version=__version__, clock=self._clock)
+        server = self._server(board)
         try:
             server.start()
         except HealthError as error:
             log.error(error.message, extra={"kg": {"event": "health_failed", "error": error.message}})  # noqa: TRY400
             return
         stack.callback(server.stop)
+
+    def _server(self, board: FaultBoard) -> HealthServer:
+        config = self._config
+        try:
+            return build_health(
+                config,
+                self._config_path,
+                state_dir=state_path(config, self._config_path),
+                source=board,
+                clock=self._clock,
+            )
+        except KioskError as error:  # no certificate, and none can be made: in clear, then, but for this machine alone
+            log.error(error.message, extra={"kg": {"event": "health_failed", "error": error.message}})  # noqa: TRY400
+            return HealthServer(board, port=config.health.port, version=__version__, clock=self._clock)
 
     def _tell(self, board: FaultBoard, *, delivers: bool) -> None:
         log.critical(
