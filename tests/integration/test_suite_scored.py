@@ -1,0 +1,142 @@
+"""Every rendered clip replayed with the zones and thresholds of its truth: each incident within a second, nothing else.
+
+What the shipped model or the rules are known not to do is in ``tests/clips/known/MODEL.json``, with figure and reason, and
+must fail here as long as it is listed there. After a change of model or rules:
+
+    score-suite tests/clips --model weights/MODEL --write-known tests/clips/known
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from edge.config import load
+from edge.models.shipped import shipped_bundle
+from export.events.suite import (
+    Incident,
+    Verdict,
+    compare,
+    configuration,
+    expected,
+    judge,
+    missed_name,
+    model_name,
+    read_known,
+    read_truth,
+    write_known,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+CLIPS = Path(__file__).parents[1] / "clips"
+KNOWN = read_known(CLIPS / "known" / f"{model_name(shipped_bundle())}.json")
+TRUTHS = {p.name.removesuffix(".truth.json"): p for p in sorted(CLIPS.glob("*.truth.json"))}
+
+
+@cache
+def verdict(clip: str) -> Verdict:
+    return judge(TRUTHS[clip])
+
+
+def _fails(clip: str, fault: str) -> list[pytest.MarkDecorator]:
+    one = KNOWN.get(clip, {}).get(fault)
+    return [pytest.mark.xfail(strict=True, reason=f"{one['figure']}: {one['reason']}")] if one else []
+
+
+def _incidents() -> Iterator[object]:
+    for clip, path in TRUTHS.items():
+        for one in expected(read_truth(path)):
+            fault = missed_name(one)
+            yield pytest.param(clip, one, marks=_fails(clip, fault), id=f"{clip}: {one}")
+
+
+def _extras() -> Iterator[object]:
+    for clip, faults in KNOWN.items():
+        for fault in faults:
+            if fault.startswith("extra "):
+                yield pytest.param(clip, fault, marks=_fails(clip, fault), id=f"{clip}: {fault}")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("clip", "incident"), [*_incidents()])
+def test_what_happens_is_told_within_a_second(clip: str, incident: Incident) -> None:
+    found = verdict(clip)
+    assert missed_name(incident) not in found.faults, found.faults
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("clip", TRUTHS)
+def test_nothing_else_is_told(clip: str) -> None:
+    extra = {name for name in verdict(clip).faults if name.startswith("extra ")}
+    assert extra <= KNOWN.get(clip, {}).keys(), verdict(clip).faults
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("clip", "fault"), [*_extras()])
+def test_what_is_known_to_be_told_without_reason(clip: str, fault: str) -> None:
+    assert fault not in verdict(clip).faults
+
+
+def test_every_known_fault_belongs_to_a_clip_and_has_a_reason() -> None:
+    for clip, faults in KNOWN.items():
+        truth = read_truth(TRUTHS[clip])
+        misses = {missed_name(e) for e in expected(truth)}
+        for fault, told in faults.items():
+            assert fault in misses or fault.startswith("extra "), fault
+            assert told["figure"]
+            assert told["reason"] != "not looked into yet", (clip, fault)
+
+
+def test_the_comparison_takes_each_opening_once() -> None:
+    truth = {
+        "clip": "a.mp4",
+        "expected": [
+            {"rule": "knife", "zone": "", "opens_s": 4.0},
+            {"rule": "knife", "zone": "", "opens_s": 9.0},
+            {"rule": "loitering", "zone": "lobby", "opens_s": 6.0},
+            {"rule": "helmet", "zone": "", "opens_s": 7.0},
+        ],
+    }
+    opened = [
+        Incident("knife", "lobby", 4.8),
+        Incident("loitering", "hall", 6.0),
+        Incident("helmet", "lobby", 9.5),
+        Incident("crowding", "lobby", 1.0),
+    ]
+    found = compare(truth, opened)
+    assert [(e.rule, error) for e, error in found.met] == [("knife", 0.8)]
+    assert found.faults == {
+        "missed knife of 9.0 s": "never opened",
+        "missed loitering of 6.0 s": "never opened",
+        "missed helmet of 7.0 s": "opened 2.5 s too late",
+        "extra loitering": "opened at 6.0 s",
+        "extra crowding": "opened at 1.0 s",
+    }
+
+
+def test_known_faults_keep_their_reasons(tmp_path: Path) -> None:
+    file = tmp_path / "known" / "m.json"
+    late = Verdict("a", (), ((Incident("knife", "", 4.0), "never opened"),), (Incident("helmet", "", 1.0),))
+    write_known(file, "m", [late])
+    text = file.read_text().replace('"not looked into yet"', '"too small"', 1)
+    file.write_text(text)
+    write_known(file, "m", [Verdict("a", (), ((Incident("knife", "", 4.0), "opened 3.0 s too late"),), ())])
+    assert read_known(file) == {
+        "a": {"missed knife of 4.0 s": {"figure": "opened 3.0 s too late", "reason": "too small"}}
+    }
+    assert read_known(tmp_path / "none.json") == {}
+
+
+def test_the_configuration_of_a_clip_is_the_products(tmp_path: Path) -> None:
+    for name in ("closed-hours", "loiterer"):
+        file = tmp_path / f"{name}.toml"
+        file.write_text(configuration(read_truth(TRUTHS[name])))
+        config = load(file)
+        assert {z.kind for z in config.zones} == {"lobby", "machine", "restricted", "door"}
+        assert (config.opening_hours.monday == []) is (name == "closed-hours")
+    assert config.rules.loitering.dwell_s == 12
