@@ -13,6 +13,7 @@ from edge.app.build_alerts import build_delivery
 from edge.app.build_cameras import camera_sources
 from edge.app.build_health import build_health
 from edge.app.build_storage import Storage, open_storage
+from edge.app.control_socket import open_control
 from edge.app.fault_board import FaultBoard
 from edge.app.mail_channel import build_channel
 from edge.app.state import state_path
@@ -121,15 +122,16 @@ class FaultMode:
 
     def _serve(self, board: FaultBoard, stack: contextlib.ExitStack) -> None:
         """The health page, where and how [health] says it if that table is right; it then needs the token as ever."""
-        if not self._config.health.enabled:
-            return
         server = self._server(board)
+        stack.callback(server.stop)
         try:
-            server.start()
+            if self._config.health.enabled:
+                server.start()
         except HealthError as error:
             log.error(error.message, extra={"kg": {"event": "health_failed", "error": error.message}})  # noqa: TRY400
-            return
-        stack.callback(server.stop)
+        state_dir = state_path(self._config, self._config_path)
+        if state_dir.is_dir():
+            open_control(server.application, state_dir, stack)
 
     def _server(self, board: FaultBoard) -> HealthServer:
         config = self._config

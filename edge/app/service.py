@@ -11,6 +11,7 @@ from edge.alerts.writer import Job
 from edge.app.build_box import Box, build_box
 from edge.app.build_health import build_health
 from edge.app.build_technician import build_acts
+from edge.app.control_socket import open_control
 from edge.app.figures import BoxFigures
 from edge.app.hand_over import hand_over
 from edge.app.watchdog import Stage
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from edge.app.control_socket import ControlSocket
     from edge.app.watchdog import Watchdog
     from edge.clock import Clock
     from edge.config import Config
@@ -67,18 +69,17 @@ class Appliance:
         """
         with contextlib.ExitStack() as stack:
             box = build_box(self._config, self._config_path, stack, clock=self._clock, boot_id=self._boot_id)
-            server = self._serve_health(box, stack)
+            server, control = self._serve_health(box, stack)
             self._start(box, stack)
             self._resume(box)
             loop = self._loop(box)
             self._tell_started(box, server.url if server else "")
-            with self._watched(box, loop, server):
+            with self._watched(box, loop, server, control):
                 loop.run(self._stop)
             self._finish(box)
 
-    def _serve_health(self, box: Box, stack: contextlib.ExitStack) -> HealthServer | None:
-        if not self._config.health.enabled:
-            return None
+    def _serve_health(self, box: Box, stack: contextlib.ExitStack) -> tuple[HealthServer | None, ControlSocket | None]:
+        """The health port, None: switched off; and the control socket, which serves the same."""
         acts = build_acts(self._config, self._config_path, box, clock=self._clock)
         pages = Pages(box.board, acts, version=__version__, clock=self._clock)
         server = build_health(
@@ -91,9 +92,11 @@ class Appliance:
             glance_paths=GLANCE_PATHS,
             figures=BoxFigures(box, clock=self._clock),
         )
-        server.start()
         stack.callback(server.stop)
-        return server
+        if self._config.health.enabled:
+            server.start()
+        control = open_control(server.application, box.storage.state_dir, stack)
+        return (server if self._config.health.enabled else None), control
 
     def _start(self, box: Box, stack: contextlib.ExitStack) -> None:
         """The threads; the stack ends them in the opposite order."""
@@ -121,7 +124,9 @@ class Appliance:
             )
 
     @contextlib.contextmanager
-    def _watched(self, box: Box, loop: Loop, server: HealthServer | None) -> Iterator[None]:
+    def _watched(
+        self, box: Box, loop: Loop, server: HealthServer | None, control: ControlSocket | None
+    ) -> Iterator[None]:
         """Meanwhile every thread that must move is held to its own promise."""
         if self._watchdog is None:
             yield
@@ -133,6 +138,7 @@ class Appliance:
         self._watchdog.watch(stages, lambda: (box.board.begun(), box.board.summary))
         try:
             yield
+        stages += [Stage("control socket", control)] if control else []
         finally:
             self._watchdog.rest("ending")
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from e2e.appliance_process import Config, Process
 
 _SEIZE, _INTERRUPT = 0x4206, 0x4207  # ptrace(2)
+_START_S = 120.0  # on a machine that has other things to do
 
 
 class Manager:
@@ -98,7 +99,7 @@ def test_every_stage_that_hangs_is_told_by_name(start: Any, config: Config, mana
     config.cameras[0]["loop"] = True
     config.mail_to(free_port())  # nobody there: delivery lives and waits
     process: Process = start(config.write(), "--service", env=manager.env)
-    manager.wait_for("READY=1", within_s=30)
+    manager.wait_for("READY=1", within_s=_START_S)
     assert process.said("started")
     until(lambda: {"writer", "delivery", "capture-lobby", "health", "board"} <= set(threads(process.pid)), 20)
     fed = len(manager.said("WATCHDOG=1"))
@@ -121,14 +122,14 @@ def test_a_frozen_camera_process_is_replaced_and_the_service_goes_on(
 ) -> None:
     config.cameras[0] |= {"loop": True, "fresh_timeout_s": 2.0}
     process: Process = start(config.write(), "--service", env=manager.env)
-    manager.wait_for("READY=1", within_s=30)
+    manager.wait_for("READY=1", within_s=_START_S)
     children = Path(f"/proc/{process.pid}/task").glob("*/children")
     child = int(" ".join(path.read_text() for path in children).split()[0])
     os.kill(child, signal.SIGSTOP)
-    process.wait_for("camera_live", count=2, timeout_s=30)
+    process.wait_for("camera_live", count=2, timeout_s=60)
     assert not manager.said("WATCHDOG=trigger")
     process.signal(signal.SIGTERM)
-    assert process.wait(20) == 0
+    assert process.wait(60) == 0
     assert manager.said("STOPPING=1")
 
 
@@ -141,9 +142,9 @@ def test_a_faulty_configuration_is_said_and_guarding_begins_once_it_is_right(
     good = config.write().read_text()
     config.path.write_text(good.replace("dwell_s", "dwel_s"))
     process: Process = start(config.path, "--service", env=manager.env)
-    manager.wait_for("READY=1", within_s=30)
-    manager.wait_for("STATUS=FAULT", within_s=10, holding="dwel_s")
-    said = process.wait_for("fault_mode")
+    manager.wait_for("READY=1", within_s=_START_S)
+    manager.wait_for("STATUS=FAULT", within_s=30, holding="dwel_s")
+    said = process.wait_for("fault_mode", timeout_s=_START_S)
     assert len(said["faults"]) == 2
     status, body = page(port, "health")
     assert status == 503
@@ -151,10 +152,10 @@ def test_a_faulty_configuration_is_said_and_guarding_begins_once_it_is_right(
     assert page(port, "livez")[0] == 200
     assert page(port, "readyz")[0] == 503
     config.path.write_text(good)
-    process.wait_for("started")
-    until(lambda: page(port, "readyz")[0] == 200, 20)
+    process.wait_for("started", timeout_s=_START_S)
+    until(lambda: page(port, "readyz")[0] == 200, 60)
     process.signal(signal.SIGTERM)
-    assert process.wait(20) == 0
+    assert process.wait(60) == 0
 
 
 def test_what_waits_is_delivered_in_fault_mode(start: Any, run: Any, config: Config, manager: Manager) -> None:
@@ -162,7 +163,7 @@ def test_what_waits_is_delivered_in_fault_mode(start: Any, run: Any, config: Con
         config.mail_to(port)
         config.path.write_text(config.write().read_text() + "\n[model]\npath = 'nowhere'\n")
         process: Process = start(config.path, "--service", env=manager.env)
-        process.wait_for("fault_mode")
+        process.wait_for("fault_mode", timeout_s=_START_S)
         sent = run("test-mail", "--config", config.path)
         assert sent.returncode == 0, sent.stdout + sent.stderr
         assert process.said("alert_delivered")
@@ -173,8 +174,8 @@ def test_a_camera_that_is_away_restarts_nothing_and_counts_as_begun(
 ) -> None:
     config.cameras = [{"name": "lobby", "source": f"rtsp://127.0.0.1:{free_port()}/x", "lost_after_s": 3.0}]
     process: Process = start(config.write(), "--service", env=manager.env)
-    manager.wait_for("READY=1", within_s=40)
-    manager.wait_for("STATUS=FAIL", within_s=20, holding="camera")
+    manager.wait_for("READY=1", within_s=_START_S)
+    manager.wait_for("STATUS=FAIL", within_s=60, holding="camera")
     fed = len(manager.said("WATCHDOG=1"))
     until(lambda: len(manager.said("WATCHDOG=1")) > fed + 3, 15)
     assert not manager.said("WATCHDOG=trigger")
