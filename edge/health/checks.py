@@ -78,6 +78,25 @@ class MachineFacts:
     throttled: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class GpioFacts:
+    """Outputs and inputs. ``driver``: as configured; ``on``: outputs that are on; faults in words."""
+
+    driver: str
+    on: tuple[str, ...] = ()
+    output_fault: str = ""
+    input_faults: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigFacts:
+    """The configuration's file. ``changed``: since the service read it; ``faults``: of the file as it is now."""
+
+    path: str
+    changed: bool = False
+    faults: str = ""
+
+
 def check_camera(facts: CameraFacts) -> Check:
     """Whether the camera delivers."""
     name = f"camera:{facts.name}"
@@ -219,6 +238,37 @@ def check_clock(*, synchronised: bool) -> Check:
         "the clock was not set from the network since the start: times in alarms may be wrong. Check network and NTP"
     )
     return Check("clock", Status.WARN, words, "not synchronised")
+
+
+def check_gpio(facts: GpioFacts) -> Check:
+    """Whether the local alarm can sound and the switches can be read."""
+    observed = ", ".join(facts.on) or "all off"
+    if facts.output_fault:
+        words = f"{facts.output_fault}. Check the wiring and the pins in [outputs], then restart the service"
+        return Check("gpio", Status.FAIL, words, observed)
+    if facts.input_faults:
+        words = f"{'; '.join(facts.input_faults)}. Check the wiring and the pins in [inputs], then restart the service"
+        return Check("gpio", Status.WARN, words, observed)
+    if facts.driver == "none":
+        return Check("gpio", Status.PASS, "switched off: nothing sounds or lights here ([outputs] driver)", None)
+    if facts.driver == "mock":
+        words = 'simulated: nothing sounds or lights here. Set [outputs] driver = "gpiozero" on a real box'
+        return Check("gpio", Status.WARN, words, observed)
+    return Check("gpio", Status.PASS, "", observed)
+
+
+def check_config(facts: ConfigFacts) -> Check:
+    """Whether the file on the disk is what the box works with, and would start it again."""
+    if facts.faults:
+        words = (
+            f"the file has faults now, and the box would not guard after a restart: {facts.faults}. "
+            f"Run: kiosk-guard check-config {facts.path}"
+        )
+        return Check("config", Status.WARN, words, "faulty")
+    if facts.changed:
+        words = f"{facts.path} was changed and is not in use yet. Restart: systemctl restart kiosk-guard"
+        return Check("config", Status.WARN, words, "changed")
+    return Check("config", Status.PASS, "", "in use")
 
 
 def _ago(age_s: float | None) -> float | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -31,7 +32,15 @@ def read_disk(path: Path) -> DiskFacts:
         usage = shutil.disk_usage(path)
     except OSError:
         return DiskFacts(str(path), None, None)
-    return DiskFacts(str(path), usage.free, usage.total)
+    return DiskFacts(str(path), usage.free, usage.total, writable=_writable(path))
+
+
+def _writable(path: Path) -> bool:
+    """A file system that failed is often mounted again for reading only. Asked without writing: the card wears."""
+    try:
+        return not os.statvfs(path).f_flag & os.ST_RDONLY and os.access(path, os.W_OK)
+    except OSError:
+        return False
 
 
 def _text(path: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -65,3 +66,17 @@ def test_the_disk_is_asked_where_the_path_is(tmp_path: Path) -> None:
     assert facts.total_bytes is not None
     assert 0 < facts.free_bytes <= facts.total_bytes
     assert read_disk(tmp_path / "not there").free_bytes is None
+
+
+def test_a_disk_that_takes_nothing_is_told_without_writing(tmp_path: Path) -> None:
+    assert read_disk(tmp_path).writable
+    assert not list(tmp_path.iterdir())
+    gone = read_disk(tmp_path / "missing")
+    assert (gone.free_bytes, gone.writable) == (None, True)  # "cannot be asked" has words of its own
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_of_somebody_else_is_told(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    assert not read_disk(tmp_path).writable
+    tmp_path.chmod(0o700)
