@@ -11,6 +11,7 @@ from edge.errors import KioskError
 from edge.health.checks import (
     CameraFacts,
     DiskFacts,
+    GpioFacts,
     InferenceFacts,
     MachineFacts,
     OutboxFacts,
@@ -18,6 +19,7 @@ from edge.health.checks import (
     check_clock,
     check_disk,
     check_frame_age,
+    check_gpio,
     check_inference,
     check_mail,
     check_memory,
@@ -64,6 +66,8 @@ class Board:
     :param delivery: None: mail is switched off, the outbox only collects.
     :param resting_rules: rules that are on but have no class in this model, with the classes they lack.
     :param troubles: what else a technician must know, in words, one sentence each.
+    :param driver: of the outputs, as configured.
+    :param input_faults: switches that cannot be read, and why.
     :param more_checks: further lines of the report, from memory.
     :param on_status: told the verdict every few seconds; for the status light.
     """
@@ -89,7 +93,11 @@ class Board:
         maintenance: MaintenanceKeeper | None = None,
         troubles: Callable[[], Sequence[str]] = tuple,
         more_checks: Callable[[], Sequence[Check]] = tuple,
+        driver: str = "gpiozero",
+        input_faults: Callable[[], Mapping[str, str]] = dict,
     ) -> None:
+        self._driver = driver
+        self._input_faults = input_faults
         self._more_checks = more_checks
         self._troubles = troubles
         self._on_status = on_status
@@ -187,7 +195,7 @@ class Board:
             check_outbox(outbox),
             self._mail_check(outbox),
             self._store_check(),
-            self._output_check(),
+            self._gpio_check(),
             check_disk(self._disk),
             check_memory(self._machine),
             check_temperature(self._machine),
@@ -212,10 +220,11 @@ class Board:
         words = "; ".join(self._troubles())
         return Check("storage", Status.WARN if words else Status.PASS, words)
 
-    def _output_check(self) -> Check:
+    def _gpio_check(self) -> Check:
         error = self._pipeline.vitals.indicator_error
-        on = ", ".join(name for name, level in self._indicator.levels().items() if level) or "all off"
-        return Check("outputs", Status.FAIL if error else Status.PASS, error, on)
+        inputs = tuple(f"input {name} cannot be read: {why}" for name, why in self._input_faults().items())
+        on = tuple(name for name, level in self._indicator.levels().items() if level)
+        return check_gpio(GpioFacts(self._driver, on, error, inputs))
 
     def _camera_facts(self, name: str) -> CameraFacts:
         status = self._cameras[name].status()

@@ -29,7 +29,7 @@ _WHERE: tuple[tuple[type[KioskError], str], ...] = (
     (ConfigError, "config"),
     (DetectorError, "model"),
     (CameraError, "camera"),
-    (IndicatorError, "outputs"),
+    (IndicatorError, "gpio"),
     (StateError, "storage"),
     (OutboxError, "storage"),
     (HealthError, "health"),

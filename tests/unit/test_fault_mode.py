@@ -73,7 +73,7 @@ def test_every_fault_of_a_file_is_a_line_of_its_own() -> None:
     ("error", "line"),
     [
         (ManifestError("m"), "model"),
-        (IndicatorError("i"), "outputs"),
+        (IndicatorError("i"), "gpio"),
         (StateError("s"), "storage"),
         (KioskError("k"), "appliance"),
     ],
