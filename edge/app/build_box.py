@@ -19,10 +19,12 @@ from edge.app.build_cameras import build_camera, camera_sources
 from edge.app.build_local import build_indicator, build_inputs, build_pins
 from edge.app.build_storage import Storage, open_storage
 from edge.app.build_technician import Technician, build_technician
+from edge.app.config_watch import ConfigWatch
 from edge.app.hand_over import AlertMaker, Annotator, acknowledge, enqueue, log_record, troubles
 from edge.app.mail_channel import build_channel
 from edge.app.maintenance import MaintenanceKeeper
 from edge.app.mask_confirmation import MaskKeeper
+from edge.config import load
 from edge.health.interface import Status
 from edge.pipeline import Line, Pipeline
 
@@ -162,6 +164,8 @@ def build_box(config: Config, config_path: Path, stack: contextlib.ExitStack, *,
         inputs.start()
         stack.callback(inputs.close)
         chores.append(actions.chore)
+    config_watch = ConfigWatch(config_path, try_load=lambda: load(config_path))
+    chores.append(config_watch.look)
     cameras = [build_camera(table, source, clock=clock) for table, source in sources]
     for camera in cameras:
         stack.callback(camera.close)
@@ -179,14 +183,15 @@ def build_box(config: Config, config_path: Path, stack: contextlib.ExitStack, *,
         troubles=lambda: [
             *troubles(storage.database, storage.outbox, channel),
             *([storage.incident_log.trouble] if storage.incident_log.trouble else []),
-            *(f"input {name} cannot be read: {why}" for name, why in (inputs.faults() if inputs else {}).items()),
         ],
+        driver=config.outputs.driver,
+        input_faults=inputs.faults if inputs else dict,
         incident_store=storage.incidents,
         indicator=indicator,
         clock=clock,
         resting_rules=_tell_resting(config, detector),
         maintenance=maintenance,
-        more_checks=technician.checks,
+        more_checks=lambda: [config_watch.check(), *technician.checks()],
         on_status=lambda status: indicator.set_status("fault" if status is Status.FAIL else "healthy"),
     )
     blind = BlindTime(
