@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from edge import __version__
-from edge.app import label_cli, model_cli, picture_cli
+from edge.app import label_cli, model_cli, picture_cli, site_cli
 from edge.errors import EX_IOERR, EX_OK, EX_USAGE, KioskError
 
 if TYPE_CHECKING:
@@ -137,6 +137,7 @@ def _add_alert_commands(commands: Any) -> None:
     picture_cli.add_to(commands, default_config=DEFAULT_CONFIG)
     label_cli.add_to(commands, default_config=DEFAULT_CONFIG)
     model_cli.add_model_commands(commands, DEFAULT_CONFIG)
+    site_cli.add_to(commands, default_config=DEFAULT_CONFIG)
 
     test_mail = commands.add_parser("test-mail", help="send the desk a test mail; says what the server said")
     test_mail.add_argument(
