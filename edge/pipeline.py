@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -13,8 +14,7 @@ from edge.rules.camera_tamper import TURNED, CameraTamper
 from edge.types import Detections, Frame, IncidentChange, Observation, Scene, Severity, Tracks
 
 if TYPE_CHECKING:
-    import threading
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from edge.alerts.interface import Indicator
     from edge.cameras.interface import Camera
@@ -96,6 +96,7 @@ class Pipeline:
     ) -> None:
         self._detector = detector
         self._lines = dict(lines)
+        self._redrawing = threading.Lock()
         self._now_s = now_s
         self._clock_synced = clock_synced
         self.incidents = incidents
@@ -143,7 +144,15 @@ class Pipeline:
         for rule in line.rules:
             if isinstance(rule, CameraTamper):
                 rule.relearn()
-        self._lines[camera] = replace(line, zones=zones)  # one step: a frame is judged by the old ones or the new ones
+        with self._redrawing:
+            line = self._lines[camera]
+            self._lines[camera] = replace(line, zones=zones)  # one step: a frame is judged by the old ones or the new ones
+
+    def exchange(self, camera: str, *, rules: Sequence[Rule], held_classes: Collection[int]) -> None:
+        """Other rules for one camera, from its next frame on; any thread. Open incidents and tracks stay."""
+        self._lines[camera].tracker.held_classes = tuple(sorted(held_classes))
+        with self._redrawing:
+            self._lines[camera] = replace(self._lines[camera], rules=rules)
 
     def _detect(self, line: Line, frame: Frame) -> Detections | None:
         """What the detector finds; ``None`` where the scene is empty and still, and was looked at lately."""

@@ -32,6 +32,7 @@ RULE_WORDS: dict[str, tuple[str, str]] = {
     "maintenance": ("Maintenance mode", "The rules are silent for a while: nothing that happens here is told."),
     "walk_test": ("Walk test", "A technician tries the rules: what they fire on is recorded, and not told."),
     "dark": ("The kiosk was dark", "It ended without notice: until it came back, this place was not being watched."),
+    "model": ("Model given up", "A new model did not do well here: the one before it guards again."),
     "panic": ("Panic button", "Somebody at the site pressed the panic button."),
     "enclosure_tamper": ("Kiosk opened", "The enclosure of this kiosk's computer is open."),
     "heartbeat": ("Heartbeat", "This kiosk says that it is there. When this mail stays away, look after the kiosk."),

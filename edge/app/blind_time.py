@@ -92,7 +92,7 @@ class BlindTime:
         self._enqueue = enqueue
         self._clock = clock
         self._boot_id = boot_id
-        self._model = model
+        self.model = model
         self._version = version
         self._lock = threading.Lock()  # totals() is asked from other threads
         self._new: dict[str, float] = {}
@@ -201,7 +201,7 @@ class BlindTime:
             value=round((gap.seconds or 0.0) / 60, 1),
             threshold=0.0,
             unit="min",
-            model=self._model,
+            model=self.model,
             software=f"kiosk-guard {self._version}",
             extra=(
                 ("Last sign of life", f"{last} (one is given every {duration(SAVE_EVERY_S)})"),

@@ -13,10 +13,11 @@ from edge.alerts.ledger import StoredLedger
 from edge.alerts.writer import WriterWorker
 from edge.app.blind_time import BlindTime, Lookout
 from edge.app.board import Board, Limits
-from edge.app.build import build_detector, build_incidents, build_line, resting_rules
+from edge.app.build import build_incidents, build_line, resting_rules
 from edge.app.build_alerts import build_delivery, build_heartbeat, build_ring, build_sheets
 from edge.app.build_cameras import build_camera, camera_sources
 from edge.app.build_local import build_indicator, build_inputs, build_pins
+from edge.app.build_model import build_watch, model_checks, open_present
 from edge.app.build_storage import Storage, open_storage
 from edge.app.build_technician import Technician, build_technician
 from edge.app.config_watch import ConfigWatch
@@ -39,11 +40,12 @@ if TYPE_CHECKING:
     from edge.alerts.ring import PictureRing
     from edge.alerts.worker import DeliveryWorker
     from edge.app.inputs import InputActions
+    from edge.app.model_watch import ModelWatch
+    from edge.app.present_model import PresentModel
     from edge.app.sheets import Sheets
     from edge.cameras.capture import CaptureProcess
     from edge.clock import Clock
     from edge.config import Config
-    from edge.detect.onnx import OnnxDetector
     from edge.types import Alert
 
 log = logging.getLogger(__name__)
@@ -60,7 +62,7 @@ class Box:
     storage: Storage
     channel: EmailChannel | None
     delivery: DeliveryWorker | None
-    detector: OnnxDetector
+    detector: PresentModel
     lines: Mapping[str, Line]
     pipeline: Pipeline
     indicator: GpioIndicator | NoIndicator
@@ -73,6 +75,7 @@ class Box:
     cameras: Sequence[CaptureProcess]
     board: Board
     blind: BlindTime
+    models: ModelWatch | None
     technician: Technician
     chores: list[Callable[[], object]]
 
@@ -87,7 +90,8 @@ def build_box(config: Config, config_path: Path, stack: contextlib.ExitStack, *,
     sources = camera_sources(config, config_path)
     storage = open_storage(config, config_path, stack, clock=clock, boot_id=boot_id, run=_new_id(clock))
     channel, delivery = _mail(config, config_path, storage, clock=clock, boot_id=boot_id)
-    detector = build_detector(config, config_path)
+    opened = open_present(config, config_path, storage.state_dir, stack, clock=clock)
+    detector = opened.present
     pins = build_pins(config)
     indicator = build_indicator(config, pins, clock=clock)
     stack.callback(indicator.close)
@@ -166,6 +170,7 @@ def build_box(config: Config, config_path: Path, stack: contextlib.ExitStack, *,
         chores.append(actions.chore)
     config_watch = ConfigWatch(config_path, try_load=lambda: load(config_path))
     chores.append(config_watch.look)
+    models: ModelWatch | None = None  # until everything stands that it works on
     cameras = [build_camera(table, source, clock=clock) for table, source in sources]
     for camera in cameras:
         stack.callback(camera.close)
@@ -191,7 +196,7 @@ def build_box(config: Config, config_path: Path, stack: contextlib.ExitStack, *,
         clock=clock,
         resting_rules=_tell_resting(config, detector),
         maintenance=maintenance,
-        more_checks=lambda: [config_watch.check(), *technician.checks()],
+        more_checks=lambda: [config_watch.check(), *technician.checks(), *model_checks(models)],
         on_status=lambda status: indicator.set_status("fault" if status is Status.FAIL else "healthy"),
     )
     blind = BlindTime(
@@ -222,6 +227,20 @@ def build_box(config: Config, config_path: Path, stack: contextlib.ExitStack, *,
             also=blind.rows,
         )
         chores.append(heartbeat.beat_if_due)
+    models = build_watch(
+        config,
+        opened,
+        storage=storage,
+        lines=lines,
+        pipeline=pipeline,
+        cameras=cameras,
+        board=board,
+        labelled=[make_alert, maintenance, blind, technician.walk, *([heartbeat] if delivery else [])],
+        classes=technician.live.know,
+        send=send,
+        clock=clock,
+        boot_id=boot_id,
+    )
     return Box(
         storage=storage,
         channel=channel,
@@ -239,6 +258,7 @@ def build_box(config: Config, config_path: Path, stack: contextlib.ExitStack, *,
         cameras=cameras,
         board=board,
         blind=blind,
+        models=models,
         technician=technician,
         chores=chores,
     )
@@ -254,7 +274,7 @@ def _mail(
     return channel, build_delivery(config, storage.outbox, channel, storage.evidence, clock=clock)
 
 
-def _tell_resting(config: Config, detector: OnnxDetector) -> dict[str, tuple[str, ...]]:
+def _tell_resting(config: Config, detector: PresentModel) -> dict[str, tuple[str, ...]]:
     resting = resting_rules(config, detector.classes)
     for rule, lacking in resting.items():
         log.warning(

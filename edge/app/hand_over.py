@@ -34,14 +34,14 @@ class Annotator:
     """The picture of an alert."""
 
     def __init__(self, detector: Detector) -> None:
-        self._classes = detector.classes
+        self._detector = detector
 
     def __call__(self, frame: Frame, tracks: Tracks, incident: Incident, zones: Sequence[Zone]) -> U8:
         peak = incident.peak
         return annotate(
             frame.image,
             tracks,
-            classes=self._classes,
+            classes=self._detector.classes,  # may have grown
             zones=zones,
             alarmed=peak.track_ids,
             caption=[
@@ -58,7 +58,7 @@ class AlertMaker:
     """
 
     def __init__(self, model: str, boot: str, clock: Clock, *, closed_from: Severity | None = None) -> None:
-        self._model, self._boot, self._clock = model, boot, clock
+        self.model, self._boot, self._clock = model, boot, clock
         self._closed_from = closed_from
 
     def __call__(self, change: IncidentChange, evidence: tuple[EvidenceRef, ...]) -> Alert | None:
@@ -84,7 +84,7 @@ class AlertMaker:
             value=peak.value,
             threshold=peak.threshold,
             unit=peak.unit,
-            model=self._model,
+            model=self.model,
             software=_SOFTWARE,
             evidence=() if closed else evidence,  # what a camera sees afterwards proves nothing
             extra=(("Ended because", incident.close_reason),) if closed else (),

@@ -55,7 +55,7 @@ class Heartbeat:
         self._clock = clock
         self._boot_id = boot_id
         self._kiosk = kiosk
-        self._model = model
+        self.model = model
         self._log_head = log_head
         self._also = also
         self._started_s = clock.monotonic_s()
@@ -117,7 +117,7 @@ class Heartbeat:
             value=float(number),
             threshold=0.0,
             unit="",
-            model=self._model,
+            model=self.model,
             software=f"kiosk-guard {__version__}",
             extra=tuple(rows),
             log_seq=log_seq,

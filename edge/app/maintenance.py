@@ -48,7 +48,7 @@ class MaintenanceKeeper:
         self._enqueue = enqueue
         self._clock = clock
         self._boot_id = boot_id
-        self._model = model
+        self.model = model
         self._on: Period | None = None
         self._error = ""
         self._stop = threading.Event()
@@ -157,7 +157,7 @@ class MaintenanceKeeper:
             value=round(lasted, 1),
             threshold=period.minutes,
             unit="min",
-            model=self._model,
+            model=self.model,
             software=f"kiosk-guard {__version__}",
         )
 

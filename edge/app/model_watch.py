@@ -63,6 +63,17 @@ def open_model(store: ModelStore, load: Callable[[str], Detector]) -> tuple[Dete
             store.give_up(fault)
 
 
+def ended_in_order(store: ModelStore) -> None:
+    """The service ends, and not by a crash: that is no fault of a model on trial."""
+    try:
+        latest = store.latest()
+        if latest and latest.state == "trial" and latest.starts:
+            with store.changing(patience_s=_PATIENCE_S):
+                store.amend(latest.but(starts=latest.starts - 1))
+    except KioskError as error:
+        log.warning(f"the model's trial: {error.message}", extra={"kg": {"event": "model_unknown"}})
+
+
 class ModelWatch:
     """Follows ``current`` in the store.
 
@@ -121,17 +132,9 @@ class ModelWatch:
         self._thread.start()
 
     def stop(self) -> None:
-        """An end that was asked for is no fault of a model on trial."""
         self._stop.set()
         if self._thread is not None:
             self._thread.join(_PATIENCE_S)
-        try:
-            latest = self._store.latest()
-            if latest and latest.state == "trial" and latest.starts:
-                with self._store.changing(patience_s=_PATIENCE_S):
-                    self._store.amend(latest.but(starts=latest.starts - 1))
-        except KioskError as error:
-            log.warning(f"the model's trial: {error.message}", extra={"kg": {"event": "model_unknown"}})
 
     def look(self) -> None:
         """One look at store and pulse. Never raises: what fails is logged once and tried again."""
@@ -150,27 +153,17 @@ class ModelWatch:
                 self._error = ""
 
     def check(self) -> Check:
-        """For health: a model on trial, or one that was taken back."""
+        """For health: which model runs, and since when; that it is on trial, or that one was given up."""
         trial, last = self._trial, self._last
         if self._error:
-            return Check("model_store", Status.WARN, self._error)
+            return Check("installed_model", Status.WARN, self._error)
+        since = f"{self._present.model} since {self._since:%Y-%m-%d %H:%M:%S} UTC"
         if trial is not None:
             left_min = trial.left_s(self._clock.monotonic_s()) / 60
-            return Check("model_store", Status.PASS, f"on trial for {left_min:.0f} min more", self._word())
+            return Check("installed_model", Status.PASS, f"{since}; on trial for {left_min:.0f} min more", self._word())
         if last is not None and last.failed:
-            return Check("model_store", Status.WARN, f"{last.failed} was given up: {last.why}", self._word())
-        return Check("model_store", Status.PASS, "", self._word())
-
-    def details(self) -> dict[str, Any]:
-        """Which model runs, and since when."""
-        switched = self._last.utc if self._last else ""
-        return {
-            "name": self._present.model,
-            "folder": self._word(),
-            "running_since": self._since.isoformat(timespec="seconds"),
-            "current_since": switched,
-            "on_trial": self._trial is not None,
-        }
+            return Check("installed_model", Status.WARN, f"{last.failed} was given up: {last.why}", self._word())
+        return Check("installed_model", Status.PASS, since, self._word())
 
     def _look(self) -> None:
         if self._fault:  # the model failed on a frame, and the one before has taken over already

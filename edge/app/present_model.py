@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from edge.detect.interface import Detector
+    from edge.detect.manifest import Manifest
+    from edge.detect.onnx import OnnxDetector
     from edge.types import I64, Frame
 
 
@@ -42,6 +44,11 @@ class PresentModel:
     @property
     def model(self) -> str:
         return self._present[0].model
+
+    @property
+    def manifest(self) -> Manifest:
+        """What the model that runs now says about itself."""
+        return cast("OnnxDetector", self._present[0]).manifest
 
     def learn(self, classes: Sequence[str]) -> tuple[str, ...]:
         """Give numbers to names that have none yet; returns all names."""

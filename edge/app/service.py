@@ -109,6 +109,9 @@ class Appliance:
         stack.callback(box.writer.stop, _STORE_AT_STOP_S)
         box.maintenance.start()
         stack.callback(box.maintenance.stop)
+        if box.models:
+            box.models.start()
+            stack.callback(box.models.stop)
 
     def _resume(self, box: Box) -> None:
         """Take over what was open when the box went down."""
@@ -135,10 +138,10 @@ class Appliance:
         stages += [Stage(f"capture of {camera.name}", camera) for camera in box.cameras]
         stages += [Stage("delivery", box.delivery)] if box.delivery else []
         stages += [Stage("health", server)] if server else []
+        stages += [Stage("control socket", control)] if control else []
         self._watchdog.watch(stages, lambda: (box.board.begun(), box.board.summary))
         try:
             yield
-        stages += [Stage("control socket", control)] if control else []
         finally:
             self._watchdog.rest("ending")
 

@@ -68,6 +68,10 @@ class LiveView:
         self._drawing = threading.Lock()
         self._never = threading.Event()
 
+    def know(self, classes: Sequence[str]) -> None:
+        """Other class names: another model is there."""
+        self._classes = classes
+
     def see(
         self,
         frame: Frame,

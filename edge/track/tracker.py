@@ -65,7 +65,7 @@ class Tracker:
         self._exit_remember_s = exit_remember_s
         self._exits = exits or Exits()
         self._person_classes = tuple(sorted(person_classes))
-        self._held_classes = tuple(sorted(held_classes))
+        self.held_classes = tuple(sorted(held_classes))  # may be replaced: from the next frame on
         self._motion = Motion()
         self._next_id = 1
         self._now_s: float | None = None
@@ -259,7 +259,7 @@ class Tracker:
     def _holders(self, track_id: I64, xyxy: F32, class_id: I64) -> I64:
         holder = np.full(len(track_id), -1, np.int64)
         people = np.flatnonzero(_among(class_id, self._person_classes))
-        things = np.flatnonzero(_among(class_id, self._held_classes))
+        things = np.flatnonzero(_among(class_id, self.held_classes))
         if not len(people) or not len(things):
             return holder
         body, thing = to_centre(xyxy[people]), to_centre(xyxy[things])
