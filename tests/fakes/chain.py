@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from edge.alerts.database import Database
     from edge.alerts.schedule import Backoff
     from edge.types import Alert
 
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 class Chain:
     """Not started yet."""
 
+    database: Database
     outbox: Outbox
     writer: WriterWorker
     delivery: DeliveryWorker
@@ -46,7 +48,8 @@ class Chain:
 
     def stop(self) -> None:
         self.writer.stop()
-        self.delivery.stop()
+        self.delivery.stop(30)
+        self.database.close()
 
     def incident(self, name: str, *, seed: int = 0, severity: Severity = Severity.HIGH) -> None:
         """One opens now, with a picture."""
@@ -108,4 +111,4 @@ def build_chain(
         record=lambda change, pictures: log.append("incident", log_record(change, pictures)),
         on_stored=stored,
     )
-    return Chain(outbox, writer, delivery)
+    return Chain(database, outbox, writer, delivery)
