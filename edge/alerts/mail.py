@@ -24,11 +24,17 @@ if TYPE_CHECKING:
     from edge.types import Alert, EvidenceRef
 
 _UNIT = re.compile(r"(?<=\d) (?=(?:s|min|h|d|UTC)\b)")  # a number and its unit stay on one line
-# Outlook's own renderer knows no max-width: it gets a table of fixed width around all.
+# Outlook on Windows draws with Word's engine, which knows no max-width: it gets a table of fixed width around all. It breaks
+# no long word either: a hash is set small enough for its column. Nor does it know padding of a div, or "background".
 _OUTLOOK = (
     '<!--[if mso]><table role="presentation" width="600" cellpadding="0" cellspacing="0"><tr><td><![endif]-->',
     "<!--[if mso]></td></tr></table><![endif]-->",
 )
+_OUTLOOK_DPI = (  # else a screen set to 125 % stretches the picture and not the table
+    "<!--[if mso]><xml><o:OfficeDocumentSettings><o:PixelsPerInch>96</o:PixelsPerInch>"
+    "</o:OfficeDocumentSettings></xml><![endif]-->"
+)
+_LONG_WORD = re.compile(r"\S{45,}")
 # Dark enough for white text on a phone in the sun (contrast above 4.5).
 _COLOURS = {
     Severity.CRITICAL: "#b00020",
@@ -140,7 +146,8 @@ def _html(words: Words, severity: Severity, cid: str) -> str:
     colour = _COLOURS[severity]
     font = "font-family:Arial,Helvetica,sans-serif"
     warnings = "".join(
-        f'<tr><td style="padding:10px 16px;background:#fff4d6;color:#5c4300;{font};font-size:15px;line-height:21px">'
+        f'<tr><td bgcolor="#fff4d6" style="padding:10px 16px;background-color:#fff4d6;color:#5c4300;{font};'
+        f'font-size:15px;line-height:21px">'
         f"{escape(warning)}</td></tr>"
         for warning in words.warnings
     )
@@ -154,24 +161,24 @@ def _html(words: Words, severity: Severity, cid: str) -> str:
         f'<tr><td valign="top" width="110" style="padding:7px 8px 7px 16px;border-top:1px solid #e6e8eb;color:#5a6570;'
         f'{font};font-size:14px;line-height:20px">{escape(label)}</td>'
         f'<td valign="top" style="padding:7px 16px 7px 0;border-top:1px solid #e6e8eb;color:#111820;{font};'
-        f'font-size:15px;line-height:20px;word-break:break-word">{_UNIT.sub("&nbsp;", escape(text))}</td></tr>'
+        f'font-size:{11 if _LONG_WORD.search(text) else 15}px;line-height:20px;word-break:break-word">{_UNIT.sub("&nbsp;", escape(text))}</td></tr>'
         for label, text in words.rows
     )
     lead = "".join(
-        f'<div style="font-size:15px;line-height:21px;padding-top:4px">{escape(line)}</div>'
+        f'<div style="font-size:15px;line-height:21px;margin-top:4px">{escape(line)}</div>'
         for line in (words.place, words.lead)
         if line
     )
     return (
-        '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">'
+        '<!DOCTYPE html><html lang="en" xmlns:o="urn:schemas-microsoft-com:office:office"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(words.subject)}</title></head>"
-        '<body style="margin:0;padding:0;background:#eef0f2">'
-        '<table role="presentation" width="100%" cellpadding="0" cellspacing="0" border="0" style="background:#eef0f2">'
+        f"<title>{escape(words.subject)}</title>{_OUTLOOK_DPI}</head>"
+        '<body bgcolor="#eef0f2" style="margin:0;padding:0;background-color:#eef0f2">'
+        '<table role="presentation" width="100%" cellpadding="0" cellspacing="0" border="0" bgcolor="#eef0f2">'
         f'<tr><td align="center" style="padding:8px">{_OUTLOOK[0]}'
-        '<table role="presentation" width="100%" cellpadding="0" cellspacing="0" border="0"'
-        ' style="max-width:600px;background:#ffffff">'
-        f'<tr><td bgcolor="{colour}" style="padding:14px 16px;background:{colour};color:#ffffff;{font}">'
+        '<table role="presentation" width="100%" cellpadding="0" cellspacing="0" border="0" bgcolor="#ffffff"'
+        ' style="max-width:600px;background-color:#ffffff">'
+        f'<tr><td bgcolor="{colour}" style="padding:14px 16px;background-color:{colour};color:#ffffff;{font}">'
         f'<div style="font-size:21px;line-height:27px;font-weight:bold">{escape(words.title)}</div>{lead}</td></tr>'
         f"{warnings}{picture}"
         '<tr><td style="padding:0"><table role="presentation" width="100%" cellpadding="0" cellspacing="0" border="0">'
