@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
@@ -93,9 +94,8 @@ class IncidentViews:
                 hint="It may have been removed by age, or the camera gave none.",
                 status=404,
             )
-        if not small:
-            return self._desk.read(incident_id, paths[0], who=who)
-        return self._thumbnail(paths[0])
+        first = min(paths, key=self._stored_at)  # the opening's; one of the end shows an empty lobby
+        return self._thumbnail(first) if small else self._desk.read(incident_id, first, who=who)
 
     def _thumbnail(self, path: str) -> bytes:
         with self._lock:
@@ -110,6 +110,12 @@ class IncidentViews:
                 while len(self._small) > _SMALL_KEPT:
                     self._small.popitem(last=False)
         return known
+
+    def _stored_at(self, path: str) -> float:
+        try:
+            return (self._evidence / path).stat().st_mtime
+        except OSError:
+            return math.inf
 
     def _known(self, incident_id: str) -> Incident:
         found = self._store.get(incident_id)

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 _MAX_REASONS = 4
-_VERDICTS = (("true", "True alarm"), ("false", "False alarm"), ("test", "Test"))
+_FIRST = 4  # incidents shown at once
+_VERDICTS = (("true", "True"), ("false", "False"), ("test", "Test"))
 _MINUTES = ((15, "15 min"), (30, "30 min"), (60, "1 h"), (120, "2 h"), (240, "4 h"), (480, "8 h"))
 
 
@@ -37,25 +38,23 @@ def render_glance(
     status, state = _state(report, ready, possible)
     left, right = [], []
     if glance:
+        act = _mail_act(possible) if signed_in and possible["mail"] else ""
         left = [*(_camera(name, facts, glance, signed_in) for name, facts in glance["cameras"].items())]
         left += [
-            card("incidents", "Incidents", _incidents(glance["incidents"], signed_in, now), live=True),
-            card("suppressed", "Seen, but not told", _suppressed(glance["suppressed"], now), live=True),
-        ]
-        act = _mail_act(possible) if signed_in and possible["mail"] else ""
-        right = [
             _acts(possible) if signed_in else _invitation(),
             card("mail", "Mail", _mail(report, now), live=True, after=act),
         ]
+        right = [
+            card("incidents", "Incidents", _incidents(glance["incidents"], signed_in, now), live=True),
+            card("suppressed", "Seen, but not told", _suppressed(glance["suppressed"], now), live=True),
+        ]
     elif trouble:
         left = [card("trouble", "More cannot be shown", f"<p>{escape(trouble)}</p>")]
-    right += [
-        card("checks", "Checks", _checks(report), live=True),
-        card("box", "This box", _box(report, version), live=True),
-    ]
-    body = (
-        f'<div class="wide" id="state" data-live>{state}</div>'
-        f'<div class="column">{"".join(left)}</div><div class="column">{"".join(right)}</div>'
+    checks = card("checks", "Checks", _checks(report), live=True)
+    box = card("box", "This box", _box(report, version), live=True)
+    columns = [left or [checks], right or [box]] + ([[checks], [box]] if left and right else [])
+    body = f'<div class="wide" id="state" data-live>{state}</div>' + "".join(
+        f'<div class="column">{"".join(column)}</div>' for column in columns
     )
     return page(
         f"{MARKS[status]} - Kiosk Guard",
@@ -109,27 +108,32 @@ def _camera(name: str, facts: Mapping[str, Any], glance: Mapping[str, Any], sign
 def _incidents(incidents: list[Mapping[str, Any]], signed_in: bool, now: datetime) -> str:  # noqa: FBT001
     if not incidents:
         return '<p class="soft">None yet.</p>'
-    rows = []
-    for one in incidents:
-        link = f"/incident/{escape(one['id'])}"
-        role = one["pictures"][0] if one["pictures"] else ""
-        if role and signed_in:
-            thumb = (
-                f'<a class="thumb" href="{link}"><img src="/incidents/{escape(one["id"])}/picture?role={role}&amp;small" '
-                f'alt="Picture of {escape(one["title"])}" width="120" height="68"></a>'
-            )
-        else:
-            thumb = f'<span class="thumb">{"log in" if role else "no picture"}</span>'
-        where = " in ".join(escape(part) for part in (one["title"], one["zone"]) if part)
-        test = ' <span class="tag info">\u2691 TEST</span>' if one["test"] else ""
-        rows.append(
-            f'<li class="incident">{thumb}<h3><a href="{link}">{where}</a></h3>'
-            f'<div class="row">{severity_tag(one["severity"])}{test}'
-            f"<span>{'open' if not one['closed'] else 'over'}</span></div>"
-            f'<div class="small">{when(one["opened"], now)}: {escape(one["what"])}</div>'
-            f'<div class="small soft">{escape(one["told"])}</div>{verdict_buttons(one) if signed_in else ""}</li>'
+    rows = [_incident(one, signed_in, now) for one in incidents]
+    shown = f'<ul class="rows">{"".join(rows[:_FIRST])}</ul>'
+    more = f'<ul class="rows">{"".join(rows[_FIRST:])}</ul>'
+    return shown + (
+        f"<details><summary>{len(rows) - _FIRST} earlier ones</summary>{more}</details>" if rows[_FIRST:] else ""
+    )
+
+
+def _incident(one: Mapping[str, Any], signed_in: bool, now: datetime) -> str:  # noqa: FBT001
+    link = f"/incident/{escape(one['id'])}"
+    role = one["pictures"][0] if one["pictures"] else ""
+    if role and signed_in:
+        thumb = (
+            f'<a class="thumb" href="{link}"><img src="/incidents/{escape(one["id"])}/picture?role={role}&amp;small" '
+            f'alt="Picture of {escape(one["title"])}" width="120" height="68"></a>'
         )
-    return f'<ul class="rows">{"".join(rows)}</ul>'
+    else:
+        thumb = f'<span class="thumb">{"log in" if role else "no picture"}</span>'
+    where = " in ".join(escape(part) for part in (one["title"], one["zone"]) if part)
+    test = ' <span class="tag info">\u2691 TEST</span>' if one["test"] else ""
+    return (
+        f'<li class="incident">{thumb}<h3><a href="{link}">{where}</a></h3>'
+        f'<div class="row">{severity_tag(one["severity"])}{test}<span>{"over" if one["closed"] else "open"}</span></div>'
+        f'<div class="small">{when(one["opened"], now)}: {escape(one["what"])}</div>'
+        f'<div class="small soft">{escape(one["told"])}</div>{verdict_buttons(one) if signed_in else ""}</li>'
+    )
 
 
 def verdict_buttons(one: Mapping[str, Any]) -> str:
@@ -139,7 +143,7 @@ def verdict_buttons(one: Mapping[str, Any]) -> str:
         f'aria-pressed="{"true" if one["verdict"] == value else "false"}">{words}</button>'
         for value, words in _VERDICTS
     )
-    return f'<div class="row script small" role="group" aria-label="Verdict on {escape(one["title"])}">{buttons}</div>'
+    return f'<div class="row script small" role="group" aria-label="Verdict on {escape(one["title"])}"><span class="soft">Alarm was</span>{buttons}</div>'
 
 
 def _suppressed(suppressed: list[Mapping[str, Any]], now: datetime) -> str:

@@ -47,10 +47,10 @@ def page(
     where = " \u00b7 ".join(escape(part) for part in head if part)
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width,initial-scale=1"><link rel="icon" href="data:,">'
+        '<meta name="viewport" content="width=device-width,initial-scale=1"><link rel="icon" href="/icon.svg">'
         f'<title>{escape(title)}</title><link rel="stylesheet" href="/page.css">{again}</head><body>'
         '<a class="skip" href="#main">To the content</a>'
-        f'<header class="bar"><a class="brand" href="/">Kiosk Guard</a><span class="where">{where}</span>'
+        f'<header class="bar"><a class="brand" href="/"><img src="/icon.svg" alt="" width="21" height="21">Kiosk Guard</a><span class="where">{where}</span>'
         f'<nav aria-label="Pages">{links}{door}</nav></header>'
         '<div class="lost" id="lost" role="alert"></div>'
         f'<main id="main"{" class=two" if columns else ""}>{body}</main>'

@@ -31,7 +31,12 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _STATIC = Path(__file__).parent / "static"
-_FILES = {"page.css": "text/css", "page.js": "text/javascript", "zones.js": "text/javascript"}
+_FILES = {
+    "page.css": "text/css",
+    "page.js": "text/javascript",
+    "zones.js": "text/javascript",
+    "icon.svg": "image/svg+xml",
+}
 # What shows no picture and changes nothing: free on loopback.
 GLANCE_PATHS = ("/", *(f"/{name}" for name in _FILES))
 
