@@ -65,8 +65,9 @@ def fetch(
     :raises FetchError: no https address, no connection, wrong certificate, refused, cut off, or too large.
     :raises StateError: the folder cannot be written.
     """
-    if urllib.parse.urlsplit(url).scheme != "https":
-        raise FetchError(f"{shown(url)}: not fetched", hint="only https:// addresses are")
+    parts = urllib.parse.urlsplit(url)
+    if parts.scheme != "https" or "@" in parts.netloc:
+        raise FetchError(f"{shown(url)}: not fetched", hint="only https:// addresses without user and password are")
     try:
         folder.mkdir(mode=0o750, exist_ok=True)
         return _fetch(url, folder, _opener(ca_file), disk, max_bytes=max_bytes, known_tag=known_tag)
