@@ -82,6 +82,11 @@ class BlindStore:
         with self._database.reading() as db:
             return self._load(db, "WHERE told = 0 OR seconds IS NULL ORDER BY number", ())
 
+    def since(self, utc: datetime) -> list[Gap]:
+        """Gaps that ended after ``utc``, oldest first. :raises OutboxError: cannot be read."""
+        with self._database.reading() as db:
+            return self._load(db, "WHERE until_utc >= ? ORDER BY number", (utc.isoformat(),))
+
     def settle(self, gap: Gap) -> Gap:
         """Work out how long it was, now that the clock may be right; unchanged where it cannot be told.
 

@@ -6,8 +6,10 @@ import re
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING
 
+from edge.alerts.blind_store import BlindStore
 from edge.alerts.database import DATABASE_NAME, open_database
 from edge.alerts.incident_store import IncidentStore
+from edge.alerts.mail_words import duration
 from edge.alerts.maintenance_store import MaintenanceStore
 from edge.alerts.outbox import Outbox
 from edge.alerts.suppression_store import SuppressionStore
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from edge.alerts.blind_store import Gap
     from edge.alerts.maintenance_store import Period
     from edge.alerts.outbox_rows import Entry
     from edge.clock import Clock
@@ -62,6 +65,7 @@ def why(config: Config, config_path: Path, *, since: str, clock: Clock | None = 
             (p.began_utc, _maintenance_line(p))
             for p in MaintenanceStore(database, clock=clock, boot_id=boot).since(begin)
         ]
+        dated += [(g.from_utc, _gap_line(g)) for g in BlindStore(database, clock=clock, boot_id=boot).since(begin)]
     finally:
         database.close()
     lines = [f"{when:%Y-%m-%d %H:%M:%S}  {text}" for when, text in sorted(dated, key=lambda d: d[0])]
@@ -106,6 +110,12 @@ def _suppression_line(one: Suppression) -> str:
 def _maintenance_line(period: Period) -> str:
     end = f"until {period.ended_utc:%H:%M:%S} ({period.end_reason})" if period.ended_utc else "running"
     return f"maintenance {period.minutes:g} min, {end}: {period.reason}"
+
+
+def _gap_line(gap: Gap) -> str:
+    lasted = "nobody knows for how long" if gap.seconds is None else duration(gap.seconds)
+    notice = "told to stop" if gap.clean else "without notice"
+    return f"not running {lasted}, until {gap.until_utc:%H:%M:%S} ({gap.reason}, {notice})"
 
 
 def _where(seen: Observation) -> str:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 # A hostile stream may claim any size; this is more than any camera here delivers (8K).
 MAX_PIXELS = 7680 * 4320
+_FILE_TIMEOUT_S = 120.0
 # FFmpeg's log levels in OPENCV_FFMPEG_LOGLEVEL: nothing, warnings, all that it does.
 SILENT, USUAL, TALKATIVE = "-8", "24", "56"
 
@@ -96,6 +97,8 @@ class OpenCvReader:
         else:
             if source.kind is Kind.FILE:
                 check_file(Path(source.target), source.label)
+                # A file does not hang; a machine so busy that its first picture takes seconds makes it no bad file.
+                open_timeout_s = read_timeout_s = _FILE_TIMEOUT_S
             options = [
                 *(cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, int(open_timeout_s * 1000)),
                 *(cv2.CAP_PROP_READ_TIMEOUT_MSEC, int(read_timeout_s * 1000)),

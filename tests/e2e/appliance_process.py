@@ -39,6 +39,7 @@ class Config:
     def __init__(self, folder: Path) -> None:
         self.path = folder / "kiosk-guard.toml"
         self.cameras: list[dict[str, Any]] = [{"name": "lobby", "source": str(CLIP), "max_fps": 10.0}]
+        self.masks: list[dict[str, Any]] = []
         self.tables: dict[str, dict[str, Any]] = {
             "rules.loitering": {"dwell_s": TRUTH["config"]["loitering"]["dwell_s"]},
             "rules.restricted_area": {"dwell_s": TRUTH["config"]["restricted_area"]["dwell_s"]},
@@ -67,6 +68,7 @@ class Config:
             for zone in TRUTH["zones"]:
                 keys = {k: zone[k] for k in ("name", "kind", "polygon")}
                 parts.append(("[[zones]]", {"camera": camera["name"], **keys}))
+        parts += [("[[masks]]", mask) for mask in self.masks]
         parts += [(f"[{name}]", table) for name, table in self.tables.items()]
         lines = [f"{head}\n" + "".join(f"{k} = {toml(v)}\n" for k, v in table.items()) for head, table in parts]
         self.path.write_text("\n".join(lines))

@@ -222,6 +222,15 @@ def test_an_orderly_stop_is_not_told_and_another_version_is_an_upgrade(box: Box)
     assert {r: s for r, s in box.time.totals().items() if s} == {"upgrade": 90}
 
 
+def test_gaps_are_found_by_their_time(box: Box) -> None:
+    box.live(600)
+    box.power_cut(off_s=3600)
+    box.live(TURN_S)
+    store = BlindStore(box.database, clock=box.clock, boot_id=box.boot)
+    assert [g.reason for g in store.since(START_UTC + timedelta(seconds=4000))] == ["power"]
+    assert store.since(START_UTC + timedelta(seconds=5000)) == []
+
+
 def test_a_mail_that_cannot_be_stored_is_tried_again(box: Box) -> None:
     box.live(100)
     box.full = True
