@@ -7,11 +7,12 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
+from fakes.health import full_figures
 from prometheus_client.parser import text_string_to_metric_families
 
-from edge.durations import BOUNDS_S, Durations
+from edge.durations import BOUNDS_S
 from edge.health.interface import Check, Report, Status
-from edge.health.metrics import CameraFigures, Figures, exposition
+from edge.health.metrics import Figures, exposition
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,44 +20,9 @@ if TYPE_CHECKING:
 REPORT = Report((Check("camera:lobby", Status.PASS), Check("mail", Status.WARN), Check("config", Status.FAIL)))
 
 
-def full() -> Figures:
-    """Every figure that there is."""
-    inference = Durations()
-    for seconds in (0.004, 0.02, 0.021, 9.0):
-        inference.add(seconds)
-    return Figures(
-        model={"name": "kiosk", "version": "1.0", "precision": "int8"},
-        cameras=[CameraFigures("lobby", live=True, frame_age_s=0.25, frames=100, dropped=7, reconnects=2)],
-        frames_judged=93,
-        frames_still=3,
-        inference=inference.cumulated(),
-        inference_sum_s=inference.sum_s,
-        incidents={("loitering", "low"): 3, ("knife", "critical"): 1},
-        incidents_open=1,
-        verdicts={("loitering", "false"): 2},
-        suppressed={"cooldown": 5},
-        outbox_waiting=4,
-        outbox_held=1,
-        outbox_oldest_s=61.5,
-        outbox_dropped={"outbox full": 2},
-        delivered=11,
-        delivered_at_s=1_700_000_000.0,
-        pictures_lost=1,
-        outputs={"siren": True, "lamp": False},
-        blind_s={"power": 3600.5},
-        maintenance=True,
-        clock_synchronised=False,
-        disk_free_bytes=5_000_000,
-        disk_size_bytes=9_000_000,
-        memory_available_bytes=7_000_000,
-        temperature_c=61.5,
-        throttled=False,
-    )
-
-
 def text(figures: Figures | None = None, *, ready: bool = True) -> str:
     refused = {"wrong_token": 3, "foreign_page": 0}
-    return exposition(REPORT, figures or full(), version="1.2.3", ready=ready, refused=refused).decode()
+    return exposition(REPORT, figures or full_figures(), version="1.2.3", ready=ready, refused=refused).decode()
 
 
 def samples(exposed: str) -> Mapping[str, float]:
@@ -135,7 +101,7 @@ def test_nothing_is_kept_from_one_scrape_to_the_next() -> None:
 
 
 @pytest.mark.skipif(not shutil.which("promtool"), reason="promtool is not installed (Debian's package prometheus)")
-@pytest.mark.parametrize("figures", [full(), Figures()])
+@pytest.mark.parametrize("figures", [full_figures(), Figures()])
 def test_promtool_has_nothing_to_say(figures: Figures) -> None:
     done = subprocess.run(
         ["promtool", "check", "metrics"], input=text(figures), capture_output=True, text=True, check=False
