@@ -106,6 +106,11 @@ class EmailChannel:
         """Recipients that the server refused for good at the last mail to them, and its words; for health."""
         return dict(self._refused)
 
+    def try_login(self) -> None:
+        """Connect, encrypt and log in, and send nothing. :raises ChannelError: the server cannot be used, and why."""
+        with self._server.session():
+            pass
+
     def __repr__(self) -> str:
         return f"EmailChannel({self._server!r})"
 

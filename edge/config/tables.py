@@ -46,6 +46,7 @@ class CameraTable(Table):
     password_file: str = ""
     fresh_timeout_s: PositiveSeconds = 5.0
     lost_after_s: PositiveSeconds = 20.0
+    pin_pad_in_view: bool = True
 
     @field_validator("source")
     @classmethod

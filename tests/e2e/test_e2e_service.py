@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from e2e.appliance_process import Config, Process
 
-_SEIZE, _INTERRUPT = 0x4206, 0x4207  # ptrace(2)
+_SEIZE, _INTERRUPT, _DETACH = 0x4206, 0x4207, 17  # ptrace(2)
 _START_S = 120.0  # on a machine that has other things to do
 
 
@@ -80,12 +80,30 @@ def threads(pid: int) -> dict[str, int]:
     return found
 
 
-def hold(task: int) -> None:
-    """Stop one thread, and nothing else of its process, as a debugger does; it stays so while this thread lives."""
-    ptrace = ctypes.CDLL(None, use_errno=True).ptrace
-    ptrace.argtypes = [ctypes.c_long, ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p]
-    if ptrace(_SEIZE, task, None, None) or ptrace(_INTERRUPT, task, None, None):
-        pytest.skip(f"this machine does not let a test stop a thread: {os.strerror(ctypes.get_errno())}")
+class Debugger:
+    """Stops single threads, and nothing else of their process."""
+
+    def __init__(self) -> None:
+        self._ptrace = ctypes.CDLL(None, use_errno=True).ptrace
+        self._ptrace.argtypes = [ctypes.c_long, ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p]
+        self._held: list[int] = []
+
+    def hold(self, task: int) -> None:
+        if self._ptrace(_SEIZE, task, None, None) or self._ptrace(_INTERRUPT, task, None, None):
+            pytest.skip(f"this machine does not let a test stop a thread: {os.strerror(ctypes.get_errno())}")
+        self._held.append(task)
+
+    def let_go(self) -> None:
+        for task in self._held:
+            self._ptrace(_DETACH, task, None, None)
+
+
+@pytest.fixture
+def debugger(start: Any) -> Iterator[Debugger]:
+    """Lets go before the process is ended: a held thread would never be gone for good."""
+    one = Debugger()
+    yield one
+    one.let_go()
 
 
 def until(true: Callable[[], Any], within_s: float) -> None:
@@ -95,21 +113,25 @@ def until(true: Callable[[], Any], within_s: float) -> None:
         time.sleep(0.1)
 
 
-def test_every_stage_that_hangs_is_told_by_name(start: Any, config: Config, manager: Manager) -> None:
+def test_every_stage_that_hangs_is_told_by_name(
+    start: Any, config: Config, manager: Manager, debugger: Debugger
+) -> None:
     config.cameras[0]["loop"] = True
     config.mail_to(free_port())  # nobody there: delivery lives and waits
     process: Process = start(config.write(), "--service", env=manager.env)
     manager.wait_for("READY=1", within_s=_START_S)
     assert process.said("started")
-    until(lambda: {"writer", "delivery", "capture-lobby", "health", "board"} <= set(threads(process.pid)), 20)
+    until(
+        lambda: {"writer", "delivery", "capture-lobby", "health", "control", "board"} <= set(threads(process.pid)), 20
+    )
     fed = len(manager.said("WATCHDOG=1"))
     until(lambda: len(manager.said("WATCHDOG=1")) > fed, 10)
     assert not manager.said("WATCHDOG=trigger")
     tasks = threads(process.pid)
     began_s = time.monotonic()
-    for name in ("main", "writer", "delivery", "capture-lobby", "health", "board"):
-        hold(tasks[name])
-    for stage in ("pipeline", "capture of lobby", "health", "writer", "delivery", "board"):
+    for name in ("main", "writer", "delivery", "capture-lobby", "health", "control", "board"):
+        debugger.hold(tasks[name])
+    for stage in ("pipeline", "capture of lobby", "health", "control socket", "writer", "delivery", "board"):
         manager.wait_for("STATUS=", holding=f"{stage}", within_s=60)
     manager.wait_for("WATCHDOG=trigger", within_s=5)
     first_s = next(at for at, words in manager.told if words == "WATCHDOG=trigger")
