@@ -29,11 +29,14 @@ usage: ./install.sh --demo [--keep] [--out DIR] [--venv DIR]
        sudo ./install.sh [--offline DIR] [--site FILE] [--dry-run]
        sudo ./install.sh --uninstall [--purge] [--dry-run]
        ./install.sh --make-wheelhouse DIR [--target TARGET]
+       sudo ./install.sh --root MOUNT --offline DIR [--site FILE]
+       ./install.sh --sites CSV --out DIR
 
   (no option)            set up this machine as a box, or upgrade the box that it is; a second time changes nothing.
                          If a step fails, the version that ran before goes on running.
   --offline DIR          without a network: from a wheelhouse made by --make-wheelhouse
-  --site FILE            what is particular to this box (kiosk-site.toml, or KEY=value lines)
+  --site FILE            what is particular to this box (kiosk-site.toml, or KEY=value lines); what is missing is asked
+                         for on a terminal, and an error without one
   --dry-run              say what would be done; change nothing
   --uninstall            remove the software; the configuration and the state stay
   --purge                with --uninstall: remove those, too, and the service's user
@@ -42,10 +45,15 @@ usage: ./install.sh --demo [--keep] [--out DIR] [--venv DIR]
   --target TARGET        for which boxes: aarch64-cp311 (Raspberry Pi OS 12), aarch64-cp313 (Raspberry Pi OS 13),
                          aarch64-cp310 (JetPack 6), x86_64-cp311 ...; default: this machine
 
+  --root MOUNT           make a mounted card or image (Raspberry Pi OS Lite, Debian) one that sets itself up at its first
+                         boot, from what is laid down on it; runs nothing of the card's. All copies differ in their keys.
+  --sites CSV            write a site file for each row of a spreadsheet, and labels to print, to DIR
+
   --demo                 install the runtime into a venv and show the appliance at work on the lobby clip,
                          with simulated outputs and a mailbox of its own, all on this machine
   --keep                 with --demo: keep serving afterwards (the clip loops) until Ctrl-C
-  --out DIR              with --demo: where mails, annotated video and logs go (default: demo-output in the repository)
+  --out DIR              with --demo: where mails, annotated video and logs go (default: demo-output in the repository);
+                         with --sites: where the site files go
   --venv DIR             with --demo: where the Python environment lives (default: .venv in the repository)
   --help                 this text
 
@@ -74,14 +82,14 @@ set_mode() {
 }
 
 parse_options() {
-  MODE='' KEEP='' OUT='' VENV='' OFFLINE='' SITE='' DRY_RUN='' PURGE='' TARGET='' WHEELHOUSE=''
+  MODE='' KEEP='' OUT='' VENV='' OFFLINE='' SITE='' DRY_RUN='' PURGE='' TARGET='' WHEELHOUSE='' CARD=''
   options=''
   while [ $# -gt 0 ]; do
     case $1 in
       --*=*)
         option=${1%%=*} value=${1#*=}
         case $option in
-          --out | --venv | --offline | --site | --make-wheelhouse | --target) ;;
+          --out | --venv | --offline | --site | --sites | --root | --make-wheelhouse | --target) ;;
           *) usage_error "unknown option: $1" ;;
         esac
         shift
@@ -93,8 +101,8 @@ parse_options() {
       --keep) KEEP=1 options="$options $1" ;;
       --purge) PURGE=1 options="$options $1" ;;
       --dry-run) DRY_RUN=1 options="$options $1" ;;
-      --out | --venv | --offline | --site | --make-wheelhouse | --target)
-        case $1 in --site) what="a file" ;; --target) what="a target" ;; *) what="a directory" ;; esac
+      --out | --venv | --offline | --site | --sites | --root | --make-wheelhouse | --target)
+        case $1 in --site | --sites) what="a file" ;; --target) what="a target" ;; *) what="a directory" ;; esac
         if [ $# -lt 2 ] || [ -z "$2" ]; then usage_error "$1 needs $what"; fi
         case $2 in -*) usage_error "$1 needs $what, not the option $2" ;; esac
         case $1 in
@@ -103,12 +111,20 @@ parse_options() {
           --offline) OFFLINE=$(absolute "$2") ;;
           --site) SITE=$(absolute "$2") ;;
           --target) TARGET=$2 ;;
+          --root)
+            set_mode card "$1"
+            CARD=$(absolute "$2")
+            ;;
+          --sites)
+            set_mode sites "$1"
+            SHEET=$(absolute "$2")
+            ;;
           --make-wheelhouse)
             set_mode wheelhouse "$1"
             WHEELHOUSE=$(absolute "$2")
             ;;
         esac
-        [ "$1" = --make-wheelhouse ] || options="$options $1"
+        case $1 in --make-wheelhouse | --sites | --root) ;; *) options="$options $1" ;; esac
         shift
         ;;
       --help | -h)
@@ -121,16 +137,19 @@ parse_options() {
   done
   : "${MODE:=box}"
   for option in $options; do option_fits "$option"; done
+  if [ "$MODE" = card ] && [ -z "$OFFLINE" ]; then usage_error "--root needs --offline DIR"; fi
+  if [ "$MODE" = sites ] && [ -z "$OUT" ]; then usage_error "--sites needs --out DIR"; fi
   : "${OUT:=$REPO/demo-output}" "${VENV:=$REPO/.venv}"
 }
 
 option_fits() { # OPTION: does it belong to what is to be done?
   case $1 in
-    --keep | --out | --venv) [ "$MODE" = demo ] || usage_error "$1 goes with --demo" ;;
+    --out) case $MODE in demo | sites) ;; *) usage_error "$1 goes with --demo or --sites" ;; esac ;;
+    --keep | --venv) [ "$MODE" = demo ] || usage_error "$1 goes with --demo" ;;
     --purge) [ "$MODE" = uninstall ] || usage_error "$1 goes with --uninstall" ;;
     --target) [ "$MODE" = wheelhouse ] || usage_error "$1 goes with --make-wheelhouse" ;;
     --dry-run) case $MODE in box | uninstall) ;; *) usage_error "$1 goes with setting up a box or --uninstall" ;; esac ;;
-    *) [ "$MODE" = box ] || usage_error "$1 goes with setting up a box" ;;
+    *) case $MODE in box | card) ;; *) usage_error "$1 goes with setting up a box or --root" ;; esac ;;
   esac
 }
 
@@ -165,6 +184,19 @@ main() {
   # shellcheck source=firmware_config/install/python.sh
   . "$PART"
   case $MODE in
+    card)
+      part wheelhouse
+      # shellcheck source=firmware_config/install/wheelhouse.sh
+      . "$PART"
+      part card
+      # shellcheck source=firmware_config/install/card.sh
+      . "$PART"
+      make_card
+      ;;
+    sites)
+      find_python || die "$EX_UNAVAILABLE" "Python 3.$PYTHON_MIN_MINOR or later is needed;${seen:- there is none}"
+      PYTHONPATH=$REPO PYTHONDONTWRITEBYTECODE=1 "$PYTHON" -m edge.app.site_sheet "$SHEET" "$OUT"
+      ;;
     demo)
       part demo
       # shellcheck source=firmware_config/install/demo.sh

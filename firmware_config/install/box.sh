@@ -63,28 +63,43 @@ begin() { # from here on everything is undone if a step fails
   RECORDING=1
 }
 
-# Never overwritten: it is the operator's. What a newer version has in its own lies beside it.
+# Never overwritten: it is the operator's. What this version knows in all lies beside it.
 put_configuration() {
   template=$REPO/firmware_config/kiosk-guard.toml
-  if [ ! -e "$CONFIG" ]; then
+  example=$CONFIG.example
+  if ! cmp -s -- "$template" "$example" && ! would "write $example"; then
+    if [ -e "$example" ] && [ -e "$CONFIG" ]; then
+      say "$CONFIG stays as it is. New in this version (explained in $example):"
+      new_keys "$example" "$template"
+    fi
+    put_readable "$template" "$example"
+  fi
+  if [ -n "$SITE" ]; then
+    put_site
+  elif [ ! -e "$CONFIG" ]; then
     ! would "write $CONFIG" || return 0
     say "Writing $CONFIG; every key of it is explained there."
-    keep_old "$CONFIG"
-    cp -- "$template" "$CONFIG.new"
-    chmod 640 "$CONFIG.new"
-    chgrp kiosk-guard "$CONFIG.new"
-    mv -f -- "$CONFIG.new" "$CONFIG"
+    put_readable "$template" "$CONFIG"
     CONFIG_CHANGED=1
-    return 0
   fi
-  old_template=$OPT/current/setup/firmware_config/kiosk-guard.toml
-  if [ ! -e "$old_template" ] || cmp -s -- "$old_template" "$template"; then return 0; fi
-  ! would "write $CONFIG.example, which has new keys" || return 0
-  cp -- "$template" "$CONFIG.example"
-  chmod 640 "$CONFIG.example"
-  chgrp kiosk-guard "$CONFIG.example"
-  say "$CONFIG stays as it is. New in this version (explained in $CONFIG.example):"
-  new_keys "$old_template" "$template"
+}
+
+put_readable() { # SOURCE TARGET: for root to write and the service to read
+  keep_old "$2"
+  cp -- "$1" "$2.new"
+  chmod 640 "$2.new"
+  chgrp kiosk-guard "$2.new"
+  mv -f -- "$2.new" "$2"
+}
+
+# What is particular to this box. It may ask on the terminal, and never does without one.
+put_site() {
+  ! would "write $CONFIG and the passwords from $SITE" || return 0
+  for each in "$CONFIG" "$ETC/mail-password" "$ETC/camera-password" "$ETC/.made-from-site"; do keep_old "$each"; done
+  before=$(cat -- "$CONFIG" "$ETC"/*-password 2>/dev/null | sha256sum)
+  "$VENV/bin/kiosk-guard" provision "$SITE" --config "$CONFIG" --template "$template" ||
+    die "$EX_DATAERR" "the site file was not accepted (see above)" "Mend $SITE and run install.sh again."
+  [ "$before" = "$(cat -- "$CONFIG" "$ETC"/*-password 2>/dev/null | sha256sum)" ] || CONFIG_CHANGED=1
 }
 
 new_keys() { # OLD NEW: lines of the new one that set a key which the old one does not have

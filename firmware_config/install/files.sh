@@ -59,14 +59,22 @@ fits_here() {
 put_file() { # SOURCE TARGET
   fits_here "$1" || return 0
   printf '%s\n' "$2" >>"$LISTED"
-  ! cmp -s -- "$1" "$2" || return 0
+  mode=644
+  [ ! -x "$1" ] || mode=755
+  if cmp -s -- "$1" "$2" && { [ "$mode" = 644 ] || [ -x "$2" ]; }; then return 0; fi
   CHANGED="$CHANGED $2"
   ! would "write $2" || return 0
   keep_old "$2"
   make_folder "$(dirname -- "$2")"
   cp -- "$1" "$2.new"
-  chmod 644 "$2.new"
+  chmod "$mode" "$2.new"
   mv -f -- "$2.new" "$2"
+}
+
+unit_files() { # the service's own, and those of the updater, which lies outside every release
+  for each in "$REPO/firmware_config/systemd" "$REPO/firmware_config/update"; do
+    find "$each" -maxdepth 1 -name '*.service' -o -name '*.timer' -o -name '*.path' -o -name '*.socket' 2>/dev/null | LC_ALL=C sort
+  done
 }
 
 # Units, their drop-ins, users, folders, devices, the journal's limits; what an earlier version had and this one has not
@@ -74,9 +82,9 @@ put_file() { # SOURCE TARGET
 put_system_files() {
   LISTED=$(mktemp)
   from=$REPO/firmware_config
-  for each in "$from"/systemd/*.service "$from"/systemd/*.timer "$from"/systemd/*.path "$from"/systemd/*.socket; do
-    [ ! -e "$each" ] || put_file "$each" "$ROOT/etc/systemd/system/${each##*/}"
-  done
+  while read -r each; do put_file "$each" "$ROOT/etc/systemd/system/${each##*/}"; done <<LIST
+$(unit_files)
+LIST
   for each in "$from"/systemd/*.d/*.conf; do
     folder=$(basename -- "$(dirname -- "$each")")
     case $folder in
@@ -88,7 +96,12 @@ put_system_files() {
   for each in "$from"/sysusers.d/*.conf; do put_file "$each" "$ROOT/etc/sysusers.d/${each##*/}"; done
   for each in "$from"/tmpfiles.d/*.conf; do put_file "$each" "$ROOT/etc/tmpfiles.d/${each##*/}"; done
   for each in "$from"/udev/*.rules; do put_file "$each" "$ROOT/etc/udev/rules.d/${each##*/}"; done
-  put_command
+  for each in "$from"/update/*.py; do
+    [ ! -e "$each" ] || put_file "$each" "$ROOT/usr/local/lib/kiosk-guard/${each##*/}"
+  done
+  put_command kiosk-guard "$OPT/current/bin/kiosk-guard"
+  [ ! -e "$from/update/kiosk_guard_update.py" ] ||
+    put_command kiosk-guard-update "$ROOT/usr/local/lib/kiosk-guard/kiosk_guard_update.py"
   [ ! -e "$PUT" ] || while read -r old; do
     grep -qxF -- "$old" "$LISTED" || remove_stale "$old"
   done <"$PUT"
@@ -99,14 +112,14 @@ put_system_files() {
   rm -f -- "$LISTED"
 }
 
-put_command() { # kiosk-guard on everybody's path
-  command_link=$ROOT/usr/local/bin/kiosk-guard
+put_command() { # NAME TARGET: on everybody's path
+  command_link=$ROOT/usr/local/bin/$1
   printf '%s\n' "$command_link" >>"$LISTED"
-  [ "$(readlink -- "$command_link" || true)" != "$OPT/current/bin/kiosk-guard" ] || return 0
+  [ "$(readlink -- "$command_link" || true)" != "$2" ] || return 0
   ! would "link $command_link" || return 0
   keep_old "$command_link"
   make_folder "$(dirname -- "$command_link")"
-  ln -sfn -- "$OPT/current/bin/kiosk-guard" "$command_link"
+  ln -sfn -- "$2" "$command_link"
 }
 
 remove_stale() {

@@ -39,7 +39,7 @@ build_release() {
   fi
   ! would "install release $RELEASE into $VENV" || return 0
   say "Installing release $RELEASE into $VENV ..."
-  BUILDING=$VENV
+  BUILT=$VENV # goes away again if a step fails, now or later
   rm -rf -- "$VENV"
   if [ -n "$OFFLINE" ]; then
     make_venv --without-pip
@@ -56,7 +56,6 @@ build_release() {
   sync
   printf '%s\n' "$FINGERPRINT" >"$VENV/$COMPLETE_TAG"
   sync
-  BUILDING=''
 }
 
 # The system's own lgpio, and nothing else of the system's, seen from inside.
@@ -133,8 +132,7 @@ start_service() {
 }
 
 enable_units() {
-  for each in "$REPO"/firmware_config/systemd/*.service "$REPO"/firmware_config/systemd/*.timer \
-    "$REPO"/firmware_config/systemd/*.path "$REPO"/firmware_config/systemd/*.socket; do
+  while read -r each; do
     name=${each##*/}
     if [ ! -e "$each" ] || ! grep -q '^\[Install\]' "$each"; then continue; fi
     state=$(systemctl is-enabled "$name" 2>/dev/null || true)
@@ -148,7 +146,9 @@ enable_units() {
     ENABLED="${ENABLED:-} $name"
     [ "$name" != "$UNIT" ] || UNIT_WAS=enabled
     case $name in *.service) ;; *) systemctl start "$name" ;; esac
-  done
+  done <<LIST
+$(unit_files)
+LIST
 }
 
 prune_releases() { # SD cards are small: only what runs and what ran before stays
@@ -168,10 +168,12 @@ roll_back() {
   code=$?
   trap - EXIT INT TERM
   rm -f -- "$LOG"
-  [ -z "${BUILDING:-}" ] || rm -rf -- "$BUILDING"
   if [ -n "$RECORDING" ]; then
     say "Undoing what was begun ..." >&2
-    for each in ${ENABLED:-}; do systemctl -q disable "$each" 2>/dev/null || true; done
+    for each in ${ENABLED:-}; do
+      systemctl -q disable "$each" 2>/dev/null || true
+      case $each in *.service) ;; *) systemctl stop "$each" 2>/dev/null || true ;; esac
+    done
     [ -n "$OLD_RELEASE" ] || systemctl stop "$UNIT" 2>/dev/null || true
     restore_old
     if [ -n "${SWITCHED:-}" ]; then
@@ -181,10 +183,11 @@ roll_back() {
     systemctl daemon-reload || true
     [ -z "$WAS_ACTIVE" ] || systemctl restart "$UNIT" || true
     rm -rf -- "$UNDO"
-    sync
     if [ -n "$OLD_RELEASE" ]; then
       say "Release $OLD_RELEASE is in place again, the service is $(systemctl is-active "$UNIT" || true)." >&2
     fi
   fi
+  if [ "$code" != 0 ] && [ -n "${BUILT:-}" ]; then rm -rf -- "$BUILT"; fi
+  sync
   exit "$code"
 }

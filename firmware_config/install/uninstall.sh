@@ -61,7 +61,7 @@ purge() {
   packages=$(sed -n 's/^package //p' "$MADE" 2>/dev/null | tr '\n' ' ')
   groups=$(sed -n 's/^group //p' "$MADE" 2>/dev/null)
   say "Removing $ETC, $VAR and the user kiosk-guard."
-  rm -rf --one-file-system -- "$ETC" "$VAR"
+  rm -rf --one-file-system -- "$ETC" "$VAR" "$VAR-update"
   ! getent passwd kiosk-guard >/dev/null || userdel kiosk-guard 2>/dev/null || warn "the user kiosk-guard could not be removed"
   ! getent group kiosk-guard >/dev/null || groupdel kiosk-guard || true
   for group in $groups; do

@@ -69,14 +69,15 @@ make_wheelhouse() {
   say "Done: $WHEELHOUSE for $TARGET ($(du -sm -- "$WHEELHOUSE" | cut -f 1) MiB). On the box:  sudo ./install.sh --offline DIR"
 }
 
-check_wheelhouse() { # DIR: whole, made from this clone, and for this machine
+check_wheelhouse() { wheels_for "$1" "$(uname -m)-cp$(printf '%s' "$PYTHON_MINOR" | tr -d .)"; }
+
+wheels_for() { # DIR TARGET: is it whole, made from this clone, and for that target?
   [ -s "$1/$SUMS" ] || die "$EX_NOINPUT" "$1 is no wheelhouse ($SUMS is missing)" "Make one:  ./install.sh --make-wheelhouse DIR"
   (cd "$1" && sha256sum --quiet --check "$SUMS") >"$LOG" 2>&1 ||
     die "$EX_DATAERR" "the wheelhouse $1 is damaged: $(head -n 1 "$LOG")" "Copy it again, or make it anew."
-  here=$(uname -m)-cp$(printf '%s' "$PYTHON_MINOR" | tr -d .)
-  [ "$(cat "$1/TARGET")" = "$here" ] ||
-    die "$EX_DATAERR" "the wheelhouse $1 is for $(cat "$1/TARGET"), this machine is $here" \
-      "Make one for it:  ./install.sh --make-wheelhouse DIR --target $here"
+  [ "$(cat "$1/TARGET")" = "$2" ] ||
+    die "$EX_DATAERR" "the wheelhouse $1 is for $(cat "$1/TARGET"), ${CARD:-this machine} is $2" \
+      "Make one for it:  ./install.sh --make-wheelhouse DIR --target $2"
   [ "$(cat "$1/SOURCES")" = "$(sources_sum)" ] ||
     die "$EX_DATAERR" "the wheelhouse $1 was made from another version of the software than this clone" \
       "Make it anew with this clone, or use the clone that made it."

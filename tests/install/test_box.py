@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -28,7 +30,9 @@ TOOLS = [
     "flock",
     "grep",
     "head",
+    "ln",
     "ls",
+    "od",
     "mkdir",
     "mktemp",
     "mv",
@@ -46,7 +50,7 @@ TOOLS = [
     "touch",
     "tr",
 ]
-EX_USAGE, EX_DATAERR, EX_NOINPUT, EX_UNAVAILABLE, EX_CANTCREAT, EX_NOPERM = 64, 65, 66, 69, 73, 77
+EX_USAGE, EX_DATAERR, EX_NOINPUT, EX_UNAVAILABLE, EX_CANTCREAT, EX_NOPERM, EX_CONFIG = 64, 65, 66, 69, 73, 77, 78
 PYTHON = """#!/bin/sh
 case "$*" in
   *version_info*) echo "$FAKE_VERSION cpython" ;;
@@ -240,6 +244,9 @@ def test_what_only_a_newer_systemd_knows(box: Box, systemd: int, backoff: bool) 
         ("--make-wheelhouse", "x", "--target", "aarch64-cp39"),
         ("--make-wheelhouse", "x", "--target", "mips-cp311"),
         ("--keep",),
+        ("--root", "x"),
+        ("--root", "x", "--offline", "y", "--uninstall"),
+        ("--sites", "x"),
     ],
     ids=" ".join,
 )
@@ -330,9 +337,87 @@ def test_a_folder_of_somebody_else_s_is_not_touched(box: Box) -> None:
     assert precious.read_text() == "mine"
 
 
+def a_card(folder: Path, *, machine: bytes = b"\xb7\0", python: str = "python3.11") -> Path:
+    """A mounted Raspberry Pi OS, as far as the script looks."""
+    for name in ("etc/systemd/system", "etc/ssh", "usr/bin", "boot/firmware", "var/lib/systemd"):
+        (folder / name).mkdir(parents=True)
+    (folder / "usr/bin/dash").write_bytes(b"\x7fELF" + bytes(14) + machine + bytes(40))
+    (folder / "usr/bin/python3").symlink_to(python)
+    (folder / "etc/machine-id").write_text("0123456789abcdef0123456789abcdef\n")
+    (folder / "etc/ssh/ssh_host_ed25519_key").write_text("a key")
+    (folder / "boot/firmware/config.txt").touch()
+    (folder / "boot/firmware/cmdline.txt").write_text("root=/dev/mmcblk0p2 rootwait\n")
+    return folder
+
+
+def test_a_card_that_sets_itself_up(box: Box, tmp_path: Path) -> None:
+    box.says("chown", "exit 0")
+    card, wheels = a_card(tmp_path / "a card"), wheelhouse(box, tmp_path / "wheels")
+    site = tmp_path / "kiosk-site.toml"
+    site.write_text('kiosk_id = "box-1"\n')
+    for _ in range(2):  # a second time: the same
+        done = box.install("--root", str(card), "--offline", str(wheels), "--site", str(site))
+        assert done.returncode == 0, done.stderr
+        flash = card / "opt/kiosk-guard/flash"
+        assert (flash / "install.sh").is_file()
+        assert (flash / "wheels/x.whl").read_text() == "a wheel"
+        assert not (flash / "firmware_config/demo").exists()
+        for unit in ("kiosk-guard-identity.service", "kiosk-guard-firstboot.service"):
+            wanted = card / "etc/systemd/system/multi-user.target.wants" / unit
+            assert wanted.readlink() == Path("/etc/systemd/system") / unit
+            assert (card / "etc/systemd/system" / unit).is_file()
+        assert (card / "etc/machine-id").read_text() == ""
+        assert not list((card / "etc/ssh").iterdir())
+        assert (card / "boot/firmware/kiosk-site.toml").read_text() == site.read_text()
+        assert (card / "boot/firmware/cmdline.txt").read_text() == "root=/dev/mmcblk0p2 rootwait cgroup_enable=memory\n"
+    assert box.called("systemctl") == []
+
+
+@pytest.mark.parametrize(
+    ("card", "code", "words"),
+    [
+        ({"machine": b"\x28\0"}, EX_UNAVAILABLE, "no 64-bit"),
+        ({"machine": b"\x3e\0"}, EX_DATAERR, "is for aarch64-cp311"),
+        ({"python": "python3.9"}, EX_UNAVAILABLE, "python3.9"),
+        ({"python": "python3.13"}, EX_DATAERR, "--target aarch64-cp313"),
+    ],
+)
+def test_a_card_that_cannot_be_one(box: Box, tmp_path: Path, card: dict[str, Any], code: int, words: str) -> None:
+    folder = a_card(tmp_path / "card", **card)
+    done = box.install("--root", str(folder), "--offline", str(wheelhouse(box, tmp_path / "wheels")))
+    assert done.returncode == code
+    assert words in done.stderr
+    assert not (folder / "opt").exists()
+
+
+def test_this_machine_is_no_card(box: Box, tmp_path: Path) -> None:
+    done = box.install("--root", "/", "--offline", str(wheelhouse(box, tmp_path / "wheels")))
+    assert done.returncode == EX_USAGE
+    assert "leave --root out" in done.stderr
+
+
+def test_site_files_from_a_spreadsheet(box: Box, tmp_path: Path) -> None:
+    (box.bin / "python3").unlink()
+    (box.bin / "python3").symlink_to(sys.executable)
+    shutil.copytree(REPO / "edge", box.clone / "edge", dirs_exist_ok=True)
+    sheet = tmp_path / "boxes.csv"
+    sheet.write_text("kiosk_id,kiosk_site\nbox-1,Main Street\nbox-2,Old Market\n")
+    done = box.install("--sites", str(sheet), "--out", str(tmp_path / "out"))
+    assert done.returncode == 0, done.stderr
+    assert "Old Market" in (tmp_path / "out/box-2/kiosk-site.toml").read_text()
+    sheet.write_text("kiosk\nbox-1\n")
+    done = box.install("--sites", str(sheet), "--out", str(tmp_path / "out"))
+    assert done.returncode == EX_CONFIG
+    assert "unknown columns: kiosk" in done.stderr
+
+
 @pytest.mark.skipif(not shutil.which("shellcheck"), reason="no shellcheck here; tests/run checks the scripts, too")
 def test_shellcheck() -> None:
-    scripts = ["install.sh", *(str(p.relative_to(REPO)) for p in sorted((REPO / "tests/vm").glob("*.sh")))]
+    scripts = [
+        "install.sh",
+        "firmware_config/firstboot/firstboot.sh",
+        *(str(p.relative_to(REPO)) for p in sorted((REPO / "tests/vm").glob("*.sh"))),
+    ]
     done = subprocess.run(
         ["shellcheck", *scripts], cwd=REPO, capture_output=True, text=True, check=False, env=os.environ
     )
