@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+import ssl
+import threading
 import time
 from contextlib import ExitStack
 from http.client import HTTPConnection
@@ -12,11 +14,15 @@ import httpx
 import pytest
 
 from edge.errors import HealthError
+from edge.health.listener import BoundedListener
 from edge.health.server import HealthServer
+from edge.health.tls import CertificateFiles, make_certificate
+from edge.health.token import new_token, write_token
 from tests.fakes.health import FakeSource
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 
 @pytest.fixture(name="source")
@@ -189,3 +195,105 @@ def test_it_serves_on_ipv6_loopback(source: FakeSource) -> None:
     assert server.url == f"http://[::1]:{server.port}/"
     assert httpx.get(f"{server.url}livez").status_code == 200
     server.stop()
+
+
+def kept(server: HealthServer) -> int:
+    """How many connections the server holds open."""
+    assert isinstance(server._socket, BoundedListener)
+    return sum(one.fileno() >= 0 for one in server._socket._accepted)
+
+
+def test_connections_that_never_begin_tls_are_bounded_and_keep_nobody_waiting(
+    source: FakeSource, tmp_path: Path
+) -> None:
+    files = CertificateFiles(tmp_path / "crt", tmp_path / "key")
+    make_certificate(files, names=["localhost", "127.0.0.1"])
+    server = HealthServer(source, port=0, tls=files.context(), max_connections=32)
+    server.start()
+    trusted = ssl.create_default_context(cafile=str(files.certificate))
+    try:
+        with ExitStack() as stack, httpx.Client(verify=trusted, base_url=server.url, trust_env=False) as client:
+            for number in range(200):
+                slow = stack.enter_context(connect(server))
+                if number % 2:
+                    slow.sendall(b"\x16\x03\x01\x02\x00\x01")  # the beginning of a handshake that never goes on
+            # Far below the 30 s after which slow connections end by themselves.
+            assert client.get("/livez", timeout=15.0).status_code == 200
+            assert kept(server) <= 32 + 1
+    finally:
+        server.stop()
+
+
+def test_a_tls_handshake_in_the_open_is_refused_and_an_old_protocol_too(source: FakeSource, tmp_path: Path) -> None:
+    files = CertificateFiles(tmp_path / "crt", tmp_path / "key")
+    make_certificate(files, names=["localhost"])
+    server = HealthServer(source, port=0, tls=files.context())
+    server.start()
+    try:
+        old = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        old.check_hostname, old.verify_mode = False, ssl.CERT_NONE
+        old.set_ciphers("ALL:@SECLEVEL=0")
+        with pytest.warns(DeprecationWarning, match="TLSv1_1"):
+            old.maximum_version = ssl.TLSVersion.TLSv1_1
+        with connect(server) as client, pytest.raises(OSError):
+            old.wrap_socket(client)
+        with pytest.raises(httpx.HTTPError):
+            httpx.get(f"http://127.0.0.1:{server.port}/livez", trust_env=False)
+    finally:
+        server.stop()
+
+
+def test_token_guesses_by_many_at_once_are_counted_one_by_one(source: FakeSource, tmp_path: Path) -> None:
+    token = new_token()
+    write_token(tmp_path / "token", token)
+    server = HealthServer(source, port=0, token_file=tmp_path / "token")
+    server.start()
+    codes: list[int] = []
+
+    def guess(number: int) -> None:
+        headers = {"Authorization": f"Bearer {new_token() if number else token}"}
+        with httpx.Client(base_url=server.url, trust_env=False, headers=headers) as client:
+            codes.extend(client.get("/picture").status_code for _ in range(5))
+
+    try:
+        threads = [threading.Thread(target=guess, args=(number,)) for number in range(1, 9)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert sorted(set(codes)) == [401, 429]
+        assert codes.count(401) <= 5 + 2  # five at once, then one every ten seconds
+        guess(0)
+        assert codes[-1] == 429
+        assert answers_quickly(server)
+    finally:
+        server.stop()
+
+
+def test_a_flood_of_requests_takes_a_share_of_one_processor(source: FakeSource) -> None:
+    """The share is of processor time: a busy machine makes it smaller, never larger."""
+    server = HealthServer(source, port=0, share=0.1)
+    server.start()
+    assert server._thread is not None
+    clock = time.pthread_getcpuclockid(server._thread.ident or 0)
+    enough = threading.Event()
+
+    def flood() -> None:
+        with httpx.Client(base_url=server.url, trust_env=False, timeout=30.0) as client:
+            while not enough.is_set():
+                client.get("/livez")
+
+    threads = [threading.Thread(target=flood) for _ in range(3)]
+    try:
+        began_s, used_s = time.monotonic(), time.clock_gettime(clock)
+        for thread in threads:
+            thread.start()
+        time.sleep(3.0)
+        used_s = time.clock_gettime(clock) - used_s
+        passed_s = time.monotonic() - began_s
+    finally:
+        enough.set()
+        for thread in threads:
+            thread.join()
+        server.stop()
+    assert 0.0 < used_s < 0.1 * passed_s + 0.2  # what was saved, and one turn too many
