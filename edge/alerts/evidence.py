@@ -16,6 +16,7 @@ import cv2
 from edge.alerts.database import sync_folder
 from edge.alerts.evidence_files import (
     HOLD_NAME,
+    PICTURE_SUFFIXES,
     files_in,
     remove_empty_folders,
     remove_file,
@@ -93,6 +94,37 @@ class EvidenceStore:
         :param role: annotated or clean.
         :raises StateError: not stored: no space, read-only, or not a picture.
         """
+        self._need_room()
+        try:
+            ok, coded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, self._quality])
+        except cv2.error as error:
+            raise StateError(f"the {role} picture cannot be encoded: {error.err}", hint="Report this error.") from error
+        if not ok:
+            raise StateError(f"the {role} picture cannot be encoded as JPEG", hint="Report this error.")
+        return self._keep(coded.tobytes(), ".jpg", "image/jpeg", incident_id=incident_id, role=role, t_utc=t_utc)
+
+    def save_film(self, data: bytes, *, incident_id: str, role: str, t_utc: datetime) -> EvidenceRef:
+        """The same for an MP4. :raises StateError: not stored: no space, read-only."""
+        self._need_room()
+        return self._keep(data, ".mp4", "video/mp4", incident_id=incident_id, role=role, t_utc=t_utc)
+
+    def _keep(
+        self, data: bytes, suffix: str, media_type: str, *, incident_id: str, role: str, t_utc: datetime
+    ) -> EvidenceRef:
+        sha256 = hashlib.sha256(data).hexdigest()
+        name = f"{safe_name(role)}-{sha256[:16]}{suffix}"
+        relative = PurePosixPath(t_utc.strftime("%Y-%m-%d")) / safe_name(incident_id) / name
+        try:
+            write_synced(self.folder / relative, data)
+        except OSError as error:
+            raise StateError(
+                f"the picture {relative} cannot be stored in {self.folder}: {error.strerror}",
+                hint="Check free space and `mount`; the alert goes on without it.",
+            ) from error
+        self._bytes += len(data)
+        return EvidenceRef(role=role, path=str(relative), media_type=media_type, sha256=sha256, size_bytes=len(data))
+
+    def _need_room(self) -> None:
         try:
             room = shutil.disk_usage(self.folder).free >= self._min_free_bytes or self.make_room(self._min_free_bytes)
         except OSError as error:
@@ -102,26 +134,6 @@ class EvidenceStore:
                 f"the disk of {self.folder} is nearly full: the picture was not kept",
                 hint=f"Pictures leave {self._min_free_bytes // 1024**2} MiB to the alerts; free some space.",
             )
-        try:
-            ok, coded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, self._quality])
-        except cv2.error as error:
-            raise StateError(f"the {role} picture cannot be encoded: {error.err}", hint="Report this error.") from error
-        if not ok:
-            raise StateError(f"the {role} picture cannot be encoded as JPEG", hint="Report this error.")
-        data = coded.tobytes()
-        sha256 = hashlib.sha256(data).hexdigest()
-        relative = (
-            PurePosixPath(t_utc.strftime("%Y-%m-%d")) / safe_name(incident_id) / f"{safe_name(role)}-{sha256[:16]}.jpg"
-        )
-        try:
-            write_synced(self.folder / relative, data)
-        except OSError as error:
-            raise StateError(
-                f"the picture {relative} cannot be stored in {self.folder}: {error.strerror}",
-                hint="Check free space and `mount`; the alert goes on without it.",
-            ) from error
-        self._bytes += len(data)
-        return EvidenceRef(role=role, path=str(relative), media_type="image/jpeg", sha256=sha256, size_bytes=len(data))
 
     def resolve(self, ref: EvidenceRef) -> Path | None:
         """The picture's file, or None where it is missing, altered or outside the folder (which is logged)."""
@@ -215,8 +227,8 @@ class EvidenceStore:
 
     def pictures_of(self, incident_id: str) -> list[str]:
         """Paths (relative) of an incident's pictures."""
-        found = self.folder.glob(f"*/{safe_name(incident_id)}/*.jpg")
-        return sorted(p.relative_to(self.folder).as_posix() for p in found)
+        found = self.folder.glob(f"*/{safe_name(incident_id)}/*")
+        return sorted(p.relative_to(self.folder).as_posix() for p in found if p.suffix in PICTURE_SUFFIXES)
 
     def erase(self, incident_id: str, *, why: str) -> list[str]:
         """Remove an incident's pictures, held or not, now; returns their paths. :raises StateError: one is still there."""

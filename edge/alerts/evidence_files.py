@@ -16,6 +16,7 @@ log = logging.getLogger(__name__)
 _UNSAFE = re.compile(r"[^A-Za-z0-9_-]+")
 _MAX_NAME = 60
 HOLD_NAME = "HOLD"  # in an incident's folder: its pictures stay
+PICTURE_SUFFIXES = frozenset({".jpg", ".mp4"})
 
 
 def write_synced(path: Path, data: bytes) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from edge.alerts.device_key import is_signed
+from edge.alerts.evidence_files import PICTURE_SUFFIXES
 from edge.alerts.incident_log import FIRST_PREV, MAX_LINE_BYTES, SIGNED, Head, record_hash
 from edge.errors import StateError
 
@@ -148,5 +149,10 @@ def _check_pictures(
             verdict.faults.append(f"{whose}: was altered")
     for path in sorted(evidence.rglob("*")):
         relative = path.relative_to(evidence).as_posix()
-        if path.is_file() and relative not in pictures and path.suffix == ".jpg" and not path.name.startswith("."):
+        if (
+            path.is_file()
+            and relative not in pictures
+            and path.suffix in PICTURE_SUFFIXES
+            and not path.name.startswith(".")
+        ):
             verdict.notes.append(f"picture {relative}: is in no record: put in, or stored while the log could not be")

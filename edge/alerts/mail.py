@@ -97,7 +97,8 @@ def compose(
         )
     for picture in pictures:
         if picture is not inline:
-            message.add_attachment(picture.data, "image", "jpeg", filename=_file_name(alert, picture.ref))
+            kind, _, form = picture.ref.media_type.partition("/")
+            message.add_attachment(picture.data, kind, form, filename=_file_name(alert, picture.ref))
     return message
 
 
@@ -108,7 +109,9 @@ def read_pictures(alert: Alert, paths: Sequence[Path], *, max_bytes: int) -> lis
     """
     found: list[Picture] = []
     left = max_bytes
-    for ref in sorted(alert.evidence, key=lambda r: r.role != "annotated"):
+    for ref in sorted(
+        alert.evidence, key=lambda r: (r.role != "annotated", r.role == "clip")
+    ):  # a film goes first to go
         parts = PurePosixPath(ref.path).parts
         path = next((p for p in paths if p.parts[-len(parts) :] == parts), None)
         if path is None:
@@ -125,7 +128,8 @@ def read_pictures(alert: Alert, paths: Sequence[Path], *, max_bytes: int) -> lis
 
 
 def _file_name(alert: Alert, ref: EvidenceRef) -> str:
-    return f"{opening_alert_id(alert.incident_id).removesuffix('.opened')}-{one_line(ref.role)}.jpg"
+    suffix = PurePosixPath(ref.path).suffix
+    return f"{opening_alert_id(alert.incident_id).removesuffix('.opened')}-{one_line(ref.role)}{suffix}"
 
 
 def _text(words: Words) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
-from edge.alerts.evidence_files import safe_name
+from edge.alerts.evidence_files import PICTURE_SUFFIXES, safe_name
 from edge.alerts.incident_log import MAX_LINE_BYTES
 from edge.errors import EX_NOINPUT, KioskError, StateError
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 KIND = "viewed"
 How = Literal["viewed", "downloaded"]
-_SUFFIXES = {".jpg", ".avi"}
 _MAX_TEXT = 200
 _MOST_REMEMBERED = 500
 
@@ -67,7 +66,9 @@ class PictureDesk:
     def pictures_of(self, incident_id: str) -> list[str]:
         """Paths, as :meth:`read` wants them, oldest day first; empty: there are none (any more)."""
         found = self._folder.glob(f"*/{safe_name(incident_id)}/*")
-        return sorted(p.relative_to(self._folder).as_posix() for p in found if p.suffix in _SUFFIXES and p.is_file())
+        return sorted(
+            p.relative_to(self._folder).as_posix() for p in found if p.suffix in PICTURE_SUFFIXES and p.is_file()
+        )
 
     def read(self, incident_id: str, picture: str, *, who: str, how: How = "viewed") -> bytes:
         """The picture's bytes, once it is on record that ``who`` has them.

@@ -64,9 +64,8 @@ def build_ring(config: Config) -> PictureRing | None:
     if not table.contact_sheet or not config.email.enabled:
         return None
     span_s = table.before_s + table.after_s
-    return PictureRing(
-        max_bytes=int(table.ring_mb * 1_000_000), keep_s=span_s + _SLACK_S, every_s=max(0.5, span_s / MOST)
-    )
+    every_s = 1.0 / table.clip_fps if table.clip else max(0.5, span_s / MOST)
+    return PictureRing(max_bytes=int(table.ring_mb * 1_000_000), keep_s=span_s + _SLACK_S, every_s=every_s)
 
 
 def build_sheets(
@@ -95,6 +94,8 @@ def build_sheets(
         before_s=config.evidence.before_s,
         after_s=config.evidence.after_s,
         clock=clock,
+        clip_fps=config.evidence.clip_fps if config.evidence.clip else 0.0,
+        clip_max_bytes=int(config.evidence.clip_max_mb * 1_000_000),
     )
 
 

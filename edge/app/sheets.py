@@ -7,15 +7,18 @@ import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import cv2
+
+from edge.alerts.clip import make_clip
 from edge.alerts.identity import alert_id
 from edge.alerts.sheet import contact_sheet, pick
 from edge.errors import KioskError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from edge.alerts.evidence import EvidenceStore
-    from edge.alerts.ring import PictureRing
+    from edge.alerts.ring import Kept, PictureRing
     from edge.clock import Clock
     from edge.types import Alert, EvidenceRef
 
@@ -28,6 +31,8 @@ _FEWEST = 3
 class Sheets:
     """Makes a contact sheet some seconds after each opening. Expected ones are kept in memory only.
 
+    :param clip_fps: also a film, of so many pictures a second; 0: none.
+    :param clip_max_bytes: a film that cannot be made smaller than this is left out.
     :param record: writes the sheet's hash into the incident log.
     :param enqueue: stores the mail.
     """
@@ -42,6 +47,8 @@ class Sheets:
         before_s: float,
         after_s: float,
         clock: Clock,
+        clip_fps: float = 0.0,
+        clip_max_bytes: int = 2_000_000,
     ) -> None:
         self._ring = ring
         self._evidence = evidence
@@ -50,6 +57,8 @@ class Sheets:
         self._before_s = before_s
         self._after_s = after_s
         self._clock = clock
+        self._clip_fps = clip_fps
+        self._clip_max_bytes = clip_max_bytes
         self._lock = threading.Lock()
         self._pending: dict[str, Alert] = {}
 
@@ -95,6 +104,7 @@ class Sheets:
         try:
             ref = self._evidence.save(image, incident_id=opening.incident_id, role="sheet", t_utc=opening.created_utc)
             self._record(opening, ref)
+            film = self._film(opening, kept)
             self._enqueue(
                 replace(
                     opening,
@@ -103,7 +113,7 @@ class Sheets:
                     created_utc=self._clock.utc_now(),
                     created_mono_s=self._clock.monotonic_s(),
                     clock_synced=self._clock.synchronised(),
-                    evidence=(ref,),
+                    evidence=(ref, *film),
                     log_seq=0,
                     log_head="",
                 )
@@ -113,3 +123,30 @@ class Sheets:
                 f"incident {opening.incident_id}: no contact sheet: {error.message}",
                 extra={"kg": {"event": "sheet_failed", "incident_id": opening.incident_id, "error": error.message}},
             )
+
+    def _film(self, opening: Alert, kept: Sequence[Kept]) -> tuple[EvidenceRef, ...]:
+        """The film beside the sheet; whatever is wrong with it, the sheet goes."""
+        if self._clip_fps <= 0:
+            return ()
+        try:
+            data = make_clip(
+                kept,
+                opening.created_mono_s,
+                fps=self._clip_fps,
+                max_bytes=self._clip_max_bytes,
+                folder=self._evidence.folder,
+            )
+            if data is None:
+                return ()
+            ref = self._evidence.save_film(
+                data, incident_id=opening.incident_id, role="clip", t_utc=opening.created_utc
+            )
+            self._record(opening, ref)
+        except (KioskError, cv2.error) as error:
+            message = error.message if isinstance(error, KioskError) else str(error)
+            log.warning(
+                f"incident {opening.incident_id}: no clip: {message}",
+                extra={"kg": {"event": "clip_failed", "incident_id": opening.incident_id, "error": message}},
+            )
+            return ()
+        return (ref,)

@@ -254,6 +254,9 @@ class EvidenceTable(Table):
     before_s: Annotated[float, Field(ge=0, le=60)] = 8.0
     after_s: Annotated[float, Field(ge=0, le=60)] = 8.0
     ring_mb: Annotated[float, Field(ge=0.5, le=200)] = 8.0
+    clip: bool = False
+    clip_fps: Annotated[float, Field(ge=1, le=10)] = 4.0
+    clip_max_mb: Annotated[float, Field(ge=0.1, le=10)] = 2.0
 
 
 class Health(Table):
