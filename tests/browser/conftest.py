@@ -13,10 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from e2e.appliance_process import CLIP, Process, toml
-from fakes.mailserver import Mailbox, mail_server
-
-from edge.health.token import new_token, write_token
+from e2e.technician_box import Box, running_box
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,17 +27,6 @@ def pytest_collection_modifyitems(items: list[Any]) -> None:
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.browser)
-
-
-@dataclass
-class Box:
-    """A running box. ``mailbox`` is its desk's."""
-
-    process: Process
-    url: str
-    token: str
-    state: Path
-    mailbox: Mailbox
 
 
 @dataclass
@@ -70,44 +56,10 @@ def chromium() -> Iterator[Any]:
 
 @pytest.fixture(scope="session")
 def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
-    folder = tmp_path_factory.mktemp("box")
     command = shutil.which("kiosk-guard", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
     assert command, "kiosk-guard is not installed: use ./tests/run --browser"
-    state = folder / "state"
-    state.mkdir()
-    token = new_token()
-    write_token(state / "health.token", token)
-    with mail_server() as (mailbox, port):
-        tables: dict[str, dict[str, Any]] = {
-            "kiosk": {"id": "main-street-1", "site": "Main Street branch"},
-            "rules.loitering": {"dwell_s": 8.0},
-            "rules.restricted_area": {"dwell_s": 0.5},
-            "incidents": {"close_after_s": 2.0, "cooldown_s": 1.0},
-            "outputs": {"driver": "mock"},
-            "outputs.lines.siren": {"pin": 17, "severities": ["high"], "max_on_s": 5.0},
-            "outputs.lines.led": {"pin": 27},
-            "email": {
-                "enabled": True,
-                "host": "127.0.0.1",
-                "port": port,
-                "security": "none",
-                "sender": "kiosk@kiosk.example",
-                "recipients": ["security-desk@bank.example"],
-                "timeout_s": 5.0,
-            },
-            "health": {"port": 0},
-            "state": {"dir": "state"},
-        }
-        text = f'[[cameras]]\nname = "lobby"\nsource = {toml(str(CLIP))}\nmax_fps = 5.0\nloop = true\n'
-        for name, table in tables.items():
-            text += f"\n[{name}]\n" + "".join(f"{k} = {toml(v)}\n" for k, v in table.items())
-        (folder / "kiosk-guard.toml").write_text(text)
-        process = Process(Path(command), folder / "kiosk-guard.toml")
-        try:
-            url = process.wait_for("started", timeout_s=120.0)["health_url"].rstrip("/")
-            yield Box(process, url, token, state, mailbox)
-        finally:
-            process.end()
+    with running_box(Path(command), tmp_path_factory.mktemp("box")) as found:
+        yield found
 
 
 @pytest.fixture

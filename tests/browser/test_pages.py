@@ -6,11 +6,10 @@ import re
 import time
 from typing import TYPE_CHECKING, Any
 
-import httpx
 import pytest
 
 if TYPE_CHECKING:
-    from browser.conftest import Box
+    from e2e.technician_box import Box
 
 # WCAG 2: text against what is behind it, at least 4.5 : 1 (3 : 1 when it is large).
 CONTRAST = """() => {
@@ -35,17 +34,6 @@ NAMELESS = """() => [...document.querySelectorAll("button, a, input, select, img
 WIDE = "() => document.documentElement.scrollWidth - innerWidth"
 SMALL_TARGETS = """() => [...document.querySelectorAll("button, nav a, .button, input:not([type=hidden]), select")]
   .filter((e) => e.checkVisibility() && e.getBoundingClientRect().height < 24).map((e) => e.outerHTML.slice(0, 60))"""
-
-
-def ask(box: Box, path: str, *, token: str | None = None) -> httpx.Response:
-    headers = {"Authorization": f"Bearer {token}"} if token else {}
-    return httpx.get(box.url + path, headers=headers, timeout=30, trust_env=False)
-
-
-def told(box: Box, path: str) -> Any:
-    answer = ask(box, path, token=box.token)
-    assert answer.status_code == 200, answer.text
-    return answer.json()
 
 
 def eventually(question: Any, timeout_s: float = 90.0) -> Any:
@@ -117,8 +105,8 @@ def test_without_the_token_there_is_the_verdict_and_neither_picture_nor_control(
     assert "Guarding" in page.inner_text(".state")
     assert page.locator("img[data-live-src]").count() == 0
     assert page.locator("form[data-act]").count() == 0
-    assert ask(box, "/live/lobby.jpg").status_code == 401
-    assert ask(box, "/acts").status_code == 401
+    assert box.ask("GET", "/live/lobby.jpg", token="").status_code == 401
+    assert box.ask("GET", "/acts", token="").status_code == 401
     page.goto(f"{box.url}/zones")
     assert page.url.startswith(f"{box.url}/login")
 
@@ -131,7 +119,7 @@ def test_a_wrong_token_is_refused_in_words(sight: Any, box: Box) -> None:
     page.keyboard.press("Enter")
     page.wait_for_selector("[role=alert]")
     assert "not the token of this box" in page.inner_text("[role=alert]")
-    assert ask(box, "/live/lobby.jpg", token="wrong").status_code == 401
+    assert box.ask("GET", "/live/lobby.jpg", token="wrong").status_code == 401
     found.said.clear()  # the browser notes the 401 that was asked for
 
 
@@ -180,7 +168,7 @@ def test_a_zone_drawn_by_touch_works_without_a_restart(logged_in: Any, box: Box)
     page.get_by_text("Saved and in use").wait_for()
     print(f"from the login form to a drawn zone in use: {time.monotonic() - began_s:.1f} s")
     assert 'name = "whole-floor"\nkind = "restricted"' in (box.state / "zones.toml").read_text()
-    seen = eventually(lambda: [i for i in told(box, "/incidents")["incidents"] if i["zone"] == "whole-floor"])
+    seen = eventually(lambda: [i for i in box.told("/incidents")["incidents"] if i["zone"] == "whole-floor"])
     assert seen[0]["rule"] == "restricted_area"
     page.wait_for_selector("text=in use")
     assert len(box.process.said("started")) == 1
@@ -220,7 +208,7 @@ def test_zones_can_be_drawn_with_the_keyboard_alone_and_what_is_wrong_is_said(lo
     page.focus("#save")
     page.keyboard.press("Enter")
     page.get_by_text("Saved and in use").wait_for()
-    polygon = next(z["polygon"] for z in told(box, "/acts/zones")["zones"] if z["name"] == "by-key")
+    polygon = next(z["polygon"] for z in box.told("/acts/zones")["zones"] if z["name"] == "by-key")
     assert polygon == [[0.4, 0.5], [0.5, 0.5], [0.6, 0.7]]
 
 
@@ -229,23 +217,23 @@ def test_outputs_maintenance_and_verdicts(logged_in: Any, box: Box) -> None:
     page.get_by_role("button", name=re.compile("Test siren")).click()
     page.get_by_text("Do you hear and see it?").wait_for()
     box.process.wait_for("output", name="siren", on=True)
-    eventually(lambda: told(box, "/incidents")["incidents"])
+    eventually(lambda: box.told("/incidents")["incidents"])
     page.reload()
     page.wait_for_selector("#incidents button[data-verdict=false]")
     page.locator("#incidents button[data-verdict=false]").first.click()
     page.wait_for_selector("#incidents button[data-verdict=false][aria-pressed=true]")
-    eventually(lambda: any(i["verdict"] == "false" for i in told(box, "/incidents?limit=50")["incidents"]))
+    eventually(lambda: any(i["verdict"] == "false" for i in box.told("/incidents?limit=50")["incidents"]))
     page.get_by_text("Maintenance", exact=True).first.click()
     page.fill("#reason", "cleaning the lens")
     page.get_by_role("button", name="Begin maintenance").click()
     page.get_by_text("In maintenance: the rules are silent").wait_for()
     page.get_by_role("button", name="End maintenance").click()
-    eventually(lambda: not told(box, "/acts")["maintenance"]["on"])
+    eventually(lambda: not box.told("/acts")["maintenance"]["on"])
 
 
 def test_a_picture_that_is_looked_at_is_on_record_and_a_bundle_holds_no_secret(logged_in: Any, box: Box) -> None:
     page = logged_in().page
-    one = eventually(lambda: [i for i in told(box, "/incidents")["incidents"] if "annotated" in i["pictures"]])[0]
+    one = eventually(lambda: [i for i in box.told("/incidents")["incidents"] if "annotated" in i["pictures"]])[0]
     page.goto(f"{box.url}/incident/{one['id']}")
     page.wait_for_function("() => [...document.images].every((i) => i.complete && i.naturalWidth)")
     log = (box.state / "incidents.log").read_text()
@@ -264,14 +252,14 @@ def test_a_walk_test_ticks_rules_off_keeps_the_desk_quiet_and_ends_in_a_record(l
     page.fill("#technician", "Anna Example")
     page.get_by_role("button", name="Begin the walk test").click()
     page.get_by_text("A walk test is running").wait_for()
-    eventually(lambda: any(r["fired"] for r in told(box, "/acts/walk-test")["rules"]), timeout_s=150)
+    eventually(lambda: any(r["fired"] for r in box.told("/acts/walk-test")["rules"]), timeout_s=150)
     page.get_by_text("\u2713 fired").first.wait_for()
     sight.shoot("walk-test")
-    test = next(i for i in told(box, "/incidents")["incidents"] if i["test"])
+    test = next(i for i in box.told("/incidents")["incidents"] if i["test"])
     assert test["told"] == "no mail"
     page.get_by_role("button", name="End it and write the record").click()
     page.wait_for_selector("#technician")
-    record = eventually(lambda: told(box, "/acts/walk-test/records")["records"])[0]
+    record = eventually(lambda: box.told("/acts/walk-test/records")["records"])[0]
     page.wait_for_selector(f"text={record['id']}")
     with page.expect_download() as download:
         page.get_by_role("link", name=record["id"]).click()
