@@ -29,7 +29,7 @@ CONTRAST = """() => {
   return weak;
 }"""
 NAMELESS = """() => [...document.querySelectorAll("button, a, input, select, img, [role=button]")].filter((e) =>
-  !(e.getAttribute("aria-label") || e.textContent.trim() || e.labels?.length || e.hasAttribute("alt") || e.type === "hidden"))
+  !(e.getAttribute("aria-label") || e.textContent.trim() || e.labels?.length || e.hasAttribute("alt") || e.querySelector("img[alt]:not([alt=''])") || e.type === "hidden"))
   .map((e) => e.outerHTML.slice(0, 80))"""
 WIDE = "() => document.documentElement.scrollWidth - innerWidth"
 SMALL_TARGETS = """() => [...document.querySelectorAll("button, nav a, .button, input:not([type=hidden]), select")]
