@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
     from edge.alerts.interface import Indicator
+    from edge.behaviour.interface import Behaviour
     from edge.cameras.interface import Camera
     from edge.clock import Clock
     from edge.detect.gate import StillGate
@@ -45,6 +46,7 @@ class Line:
     rules: Sequence[Rule]
     masks: Masks = field(default_factory=lambda: Masks(""))
     gate: StillGate | None = None  # None: the detector sees every frame
+    behaviour: Behaviour | None = None  # None: no rule asks how people move
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +125,9 @@ class Pipeline:
             occupancy=line.zones.occupancy(tracks, frame.size),
             clock_synced=self._clock_synced(),
         )
+        if line.behaviour is not None:
+            motion, behaviour = line.behaviour.update(frame, tracks)
+            scene = replace(scene, motion=motion, behaviour=behaviour)
         seen = tuple(o for rule in line.rules for o in rule.update(scene))
         changes = self.incidents.update(frame.camera, seen, t_mono_s=frame.t_mono_s, t_utc=frame.t_utc)
         self._measure(frame, None if detections is None else detected - began, self._now_s() - began)

@@ -174,18 +174,31 @@ class Zone:
         _column("Zone", "polygon", self.polygon, np.float32, (len(self.polygon), 2))
 
 
+BEHAVIOURS = ("assault", "machine_tampering")  # columns of ``Scene.behaviour``
+
+
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """All that a rule may see of one moment of one camera. ``occupancy``: bool (Z, M), zone z holds track m."""
+    """All that a rule may see of one moment of one camera. ``occupancy``: bool (Z, M), zone z holds track m.
+
+    ``motion``: float32 (M,), how fast each person's limbs move, own box heights a second; ``behaviour``: float32
+    (M, len(BEHAVIOURS)), how likely each person does what, 0..1. None: nothing watches for it.
+    """
 
     frame: Frame
     tracks: Tracks
     zones: tuple[Zone, ...]
     occupancy: Bool
     clock_synced: bool
+    motion: F32 | None = None
+    behaviour: F32 | None = None
 
     def __post_init__(self) -> None:
         _column("Scene", "occupancy", self.occupancy, np.bool_, (len(self.zones), len(self.tracks)))
+        if self.motion is not None:
+            _column("Scene", "motion", self.motion, np.float32, (len(self.tracks),))
+        if self.behaviour is not None:
+            _column("Scene", "behaviour", self.behaviour, np.float32, (len(self.tracks), len(BEHAVIOURS)))
 
 
 @dataclass(frozen=True, slots=True)

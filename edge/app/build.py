@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from edge.app.build_behaviour import behaviour_parts
 from edge.clock import SystemClock
 from edge.config import Config, resolve
 from edge.detect.gate import StillGate
@@ -96,8 +97,12 @@ def resting_rules(config: Config, classes: Sequence[str]) -> dict[str, tuple[str
 
 
 def build_line(config: Config, camera: CameraTable, detector: Detector) -> Line:
-    """Tracker, zones and rules of one camera."""
+    """Tracker, zones and rules of one camera.
+
+    :raises DetectorError: a rule asks how people move, and the behaviour bundle cannot be loaded.
+    """
     person = frozenset({detector.classes.index(PERSON)})
+    behaviour_rules, behaviour = behaviour_parts(config, person)
     zones = zone_map(camera.name, config.zones)
     return Line(
         tracker=Tracker(
@@ -111,7 +116,8 @@ def build_line(config: Config, camera: CameraTable, detector: Detector) -> Line:
         ),
         zones=zones,
         gate=StillGate(look_every_s=config.model.still_every_s) if config.model.still_every_s else None,
-        rules=[*_people_rules(config, person), *_seen_rules(config, detector, person)],
+        rules=[*_people_rules(config, person), *_seen_rules(config, detector, person), *behaviour_rules],
+        behaviour=behaviour,
         masks=Masks(camera.name, mask_list(config.masks)),
     )
 

@@ -79,6 +79,24 @@ class PersonDownTable(_Rule):
     wide: Annotated[float, Field(gt=0, le=3, allow_inf_nan=False)] = 1.1
 
 
+class AssaultTable(_Rule):
+    """Two persons struggle. ``min_score`` 0: as the behaviour model says. Off: see weights/behaviour."""
+
+    enabled: bool = False
+    severity: SeverityName = "critical"
+    min_score: Score = 0.0
+
+
+class MachineTamperingTable(_Rule):
+    """Somebody moves at the machine as in prying or striking. ``min_score`` 0: as the behaviour model says."""
+
+    enabled: bool = False
+    severity: SeverityName = "high"
+    min_score: Score = 0.0
+    reach: Annotated[float, Field(ge=0, le=3, allow_inf_nan=False)] = 0.3
+    anywhere_without_machine: bool = True
+
+
 class SeenTable(_Rule):
     """What of a rule about a class of the model is the same for all of them. No classes: the rule's own name."""
 
@@ -164,6 +182,8 @@ class Rules(Table):
     face_cover: FaceCoverTable = FaceCoverTable()
     helmet: HelmetTable = HelmetTable()
     camera_tamper: CameraTamperTable = CameraTamperTable()
+    assault: AssaultTable = AssaultTable()
+    machine_tampering: MachineTamperingTable = MachineTamperingTable()
     objects: dict[Name, ObjectTable] = {}
 
     @field_validator("objects")

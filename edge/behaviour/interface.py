@@ -1,0 +1,39 @@
+"""The seams: what gives people's behaviour to a scene, and what turns features into a probability."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from edge.behaviour.windows import WindowSpec
+    from edge.types import F32, Frame, Tracks
+
+
+class Classifier(Protocol):
+    """Knows one behaviour.
+
+    Contract: row by row, the same features give the same answer; no rows give no answers.
+    """
+
+    @property
+    def name(self) -> str:
+        """One of ``edge.types.BEHAVIOURS``."""
+
+    @property
+    def spec(self) -> WindowSpec: ...
+
+    def probability(self, features: F32) -> F32:
+        """(N, features of the spec) -> (N,), 0..1.
+
+        :raises DetectorError: the model cannot be run.
+        """
+
+
+class Behaviour(Protocol):
+    """Watches how people move. Frames of one camera, in order."""
+
+    def update(self, frame: Frame, tracks: Tracks) -> tuple[F32, F32]:
+        """(M,) how fast each track's limbs move, own heights a second; (M, len(BEHAVIOURS)) how likely what is.
+
+        :raises DetectorError: a model cannot be run.
+        """

@@ -1,0 +1,77 @@
+"""Movement in the picture: optical flow between two frames, small, without the camera's own movement."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+if TYPE_CHECKING:
+    from edge.types import F32, U8
+
+LONG_SIDE = 192  # px of the small picture: limbs are still seen, and the flow costs half a millisecond
+_COARSE = 384  # the first step down takes every n-th pixel, to about this size, because that costs nothing
+MAX_GAP_S = 0.75  # between frames farther apart, flow would be guesswork
+_NOISE = 3.0  # grey levels: changes below are noise
+
+
+@dataclass(frozen=True, slots=True)
+class MotionField:
+    """What moved between two frames.
+
+    ``flow``: float32 (h, w, 2), x y, pixels of the small picture per second, the whole picture's own movement taken out;
+    ``change``: float32 (h, w), 0 and up: how much the grey level changed, in relation to the picture's contrast;
+    ``scale``: small pixels per frame pixel; ``stirred``: share of the picture that moves, 0..1.
+    """
+
+    flow: F32
+    change: F32
+    scale: float
+    stirred: float
+
+
+def shrink(image: U8) -> U8:
+    """The green channel of a picture, uint8 (H, W, 3), made small: uint8 (h, w), the longer side ``LONG_SIDE`` px."""
+    height, width = image.shape[:2]
+    step = max(1, max(height, width) // _COARSE)
+    green = np.ascontiguousarray(image[::step, ::step, 1])
+    scale = LONG_SIDE / max(height, width)
+    size = (max(8, round(width * scale)), max(8, round(height * scale)))
+    small: U8 = np.asarray(cv2.resize(green, size, interpolation=cv2.INTER_AREA), np.uint8)
+    return small
+
+
+class Motion:
+    """Flow from frame to frame of one camera. One thread at a time."""
+
+    def __init__(self) -> None:
+        self._flow = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+        self._last: tuple[U8, float] | None = None
+
+    def forget(self) -> None:
+        """Nobody is there: the next picture starts anew."""
+        self._last = None
+
+    def update(self, small: U8, t_s: float, *, width: int) -> MotionField | None:
+        """What moved since the last picture; None where there is none, or it is too long ago.
+
+        :param small: uint8 (h, w), see :func:`shrink`.
+        :param t_s: its capture time, seconds.
+        :param width: of the frame that it was made from, pixels.
+        """
+        last, self._last = self._last, (small, t_s)
+        if last is None or last[0].shape != small.shape or not 0.02 < t_s - last[1] <= MAX_GAP_S:
+            return None
+        before, dt = last[0], t_s - last[1]
+        flow = np.asarray(self._flow.calc(before, small, None), np.float32)
+        # The camera's own shaking: what most of the picture does.
+        flow -= np.median(flow[::4, ::4].reshape(-1, 2), axis=0)
+        flow /= np.float32(dt)
+        difference = cv2.absdiff(small, before).astype(np.float32)
+        contrast = float(small[::2, ::2].std()) + 8.0
+        # A lamp or the camera's exposure changes all of the picture at once.
+        common = float(np.median(difference[::4, ::4]))
+        change: F32 = np.maximum(difference - common - _NOISE, 0.0).astype(np.float32) / np.float32(contrast)
+        return MotionField(flow, change, small.shape[1] / max(width, 1), float((change > 0.25).mean()))

@@ -1,0 +1,62 @@
+"""From a frame and its tracks to how people move and what that looks like. Costs nothing while nobody is there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edge.behaviour.motion import Motion, shrink
+from edge.behaviour.rows import COLUMNS, Rows, together
+from edge.behaviour.windows import Windows
+from edge.types import BEHAVIOURS
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from edge.behaviour.interface import Classifier
+    from edge.types import F32, Frame, Tracks
+
+_INNER = COLUMNS.index("inner")
+MAX_UNSEEN_S = 0.7  # people out of sight for longer are no longer looked for where they are expected
+
+
+class BehaviourWatch:
+    """Implements ``edge.behaviour.interface.Behaviour`` for one camera. One thread.
+
+    :param person_classes: the classes that are people.
+    :param classifiers: one for each behaviour that is to be known; the others stay 0.
+    """
+
+    def __init__(self, *, person_classes: Collection[int], classifiers: Sequence[Classifier]) -> None:
+        self._person_classes = tuple(person_classes)
+        self._motion = Motion()
+        self._rows = Rows()
+        self._known = [(BEHAVIOURS.index(c.name), c, Windows(c.spec)) for c in classifiers]
+
+    def update(self, frame: Frame, tracks: Tracks) -> tuple[F32, F32]:
+        m = len(tracks)
+        limbs, behaviour = np.zeros(m, np.float32), np.zeros((m, len(BEHAVIOURS)), np.float32)
+        people = np.zeros(m, np.bool_)
+        for one in self._person_classes:
+            people |= tracks.class_id == one
+        people &= tracks.unseen_s <= MAX_UNSEEN_S
+        if not people.any():
+            self._motion.forget()
+            return limbs, behaviour
+        width, _ = frame.size
+        field = self._motion.update(shrink(frame.image), frame.t_mono_s, width=width)
+        names, xyxy = tracks.track_id[people].tolist(), tracks.xyxy[people]
+        rows = self._rows.update(names, xyxy, field, frame.t_mono_s, frame.size)
+        limbs[people] = rows[:, _INNER]
+        for column, classifier, windows in self._known:
+            who, what, where = together(rows, xyxy) if classifier.spec.together else (names, rows, xyxy)
+            ready, features = windows.features(who, what, where, frame.t_mono_s, width)
+            said = classifier.probability(features)
+            mean = windows.mean(ready, said, who, frame.t_mono_s)
+            # What all of them do together is said of the liveliest.
+            likely = (
+                np.where(rows[:, _INNER] == rows[:, _INNER].max(), mean[0], 0.0) if classifier.spec.together else mean
+            )
+            behaviour[people, column] = likely
+        return limbs, behaviour

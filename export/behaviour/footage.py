@@ -1,0 +1,145 @@
+"""Clips as what the kiosk makes of them: small pictures and persons, taken once and kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from edge.behaviour.motion import Motion, shrink
+from edge.behaviour.rows import Rows
+from edge.behaviour.watch import MAX_UNSEEN_S
+from edge.cameras.file import VideoFile
+from edge.errors import CameraEnded, CameraError
+from edge.track.tracker import Tracker
+from edge.types import Detections
+from export.errors import DatasetError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from edge.detect.onnx import OnnxDetector
+    from edge.types import F32, F64, U8
+
+    Spoil = Callable[[U8], U8]
+
+FPS = 5.0  # as the kiosk judges
+
+
+@dataclass(frozen=True, slots=True)
+class Footage:
+    """One clip. ``t_s``: (F,) seconds; ``small``: uint8 (F, h, w); ``found``: boxes (N, 4) and scores (N,) of persons.
+
+    ``size``: (width, height) of its frames, pixels.
+    """
+
+    t_s: F64
+    small: U8
+    size: tuple[int, int]
+    found: tuple[tuple[F32, F32], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """One frame of a clip: people, and what :class:`edge.behaviour.rows.Rows` says of them."""
+
+    t_s: float
+    names: list[int]
+    rows: F32
+    xyxy: F32
+
+
+def footage(clip: Path, detector: OnnxDetector, cache: Path | None, *, spoil: Spoil | None = None) -> Footage:
+    """A clip's footage, from the cache if it was taken with the same detector.
+
+    :param cache: folder; None: nothing is kept.
+    :param spoil: makes every picture worse before anything looks at it.
+    :raises DatasetError: the clip cannot be read.
+    """
+    kept = cache / f"{clip.stem}.npz" if cache else None
+    if kept and kept.is_file():
+        with np.load(kept) as z:
+            if str(z["persons"]) == detector.model:
+                ends = np.cumsum(z["count"])[:-1]
+                found = zip(np.split(z["xyxy"], ends), np.split(z["score"], ends), strict=True)
+                return Footage(z["t_s"], z["small"], (int(z["size"][0]), int(z["size"][1])), tuple(found))
+    taken = _taken(clip, detector, spoil)
+    if kept:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        np.savez_compressed(
+            kept,
+            t_s=taken.t_s,
+            small=taken.small,
+            size=np.array(taken.size),
+            count=np.array([len(s) for _, s in taken.found]),
+            xyxy=np.concatenate([b for b, _ in taken.found]),
+            score=np.concatenate([s for _, s in taken.found]),
+            persons=np.array(detector.model),
+        )
+    return taken
+
+
+def moments(clip: Footage, *, pace: float = 1.0) -> Iterator[Moment]:
+    """What the kiosk's own tracker and features make of a clip, frame by frame.
+
+    :param pace: 0.8: as if everything happened at 0.8 of its speed.
+    """
+    tracker, motion, rows = Tracker(), Motion(), Rows()
+    for at_s, small, (boxes, scores) in zip(clip.t_s / pace, clip.small, clip.found, strict=True):
+        t_s = float(at_s)
+        seen = Detections(boxes.copy(), scores.copy(), np.zeros(len(scores), np.int64))
+        tracks = tracker.update(seen, t_s, size=clip.size)
+        tracks = tracks.where(tracks.unseen_s <= MAX_UNSEEN_S)
+        names = tracks.track_id.tolist()
+        if not names:
+            motion.forget()
+            yield Moment(t_s, [], np.zeros((0, 1), np.float32), tracks.xyxy)
+            continue
+        field = motion.update(small, t_s, width=clip.size[0])
+        yield Moment(t_s, names, rows.update(names, tracks.xyxy, field, t_s, clip.size), tracks.xyxy)
+
+
+def surveillance(seed: int) -> Spoil:
+    """Makes pictures look like a cheap surveillance camera's: few pixels, soft, dark, noisy, hard compressed, half of the time grey."""
+    rng = np.random.default_rng(seed)
+    grey, gamma, gain, noise = rng.random() < 0.5, rng.uniform(0.8, 1.6), rng.uniform(0.5, 1.0), rng.uniform(4, 10)
+    quality = int(rng.integers(20, 45))
+
+    def spoil(image: U8) -> U8:
+        height, width = image.shape[:2]
+        scale = min(1.0, 320 / max(height, width))
+        soft = cv2.resize(image, (round(width * scale), round(height * scale)), interpolation=cv2.INTER_AREA)
+        soft = cv2.GaussianBlur(soft, (0, 0), 0.8)
+        if grey:
+            soft = cv2.cvtColor(cv2.cvtColor(soft, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR)
+        light = (soft.astype(np.float32) / 255) ** gamma * gain * 255 + rng.normal(0, noise, (*soft.shape[:2], 1))
+        _, packed = cv2.imencode(".jpg", np.clip(light, 0, 255).astype(np.uint8), [cv2.IMWRITE_JPEG_QUALITY, quality])
+        spoilt: U8 = np.asarray(cv2.imdecode(packed, cv2.IMREAD_COLOR), np.uint8)
+        return spoilt
+
+    return spoil
+
+
+def _taken(clip: Path, detector: OnnxDetector, spoil: Spoil | None) -> Footage:
+    source = VideoFile(clip, name="clip", max_fps=FPS)
+    times, pictures, found = [], [], []
+    size = (0, 0)
+    try:
+        while True:
+            frame = source.read(0.0)
+            image = spoil(frame.image) if spoil else frame.image
+            size = (image.shape[1], image.shape[0])
+            seen = detector.detect_image(image)
+            times.append(frame.t_mono_s)
+            pictures.append(shrink(image))
+            found.append((seen.xyxy, seen.score))
+    except CameraEnded:
+        pass
+    except CameraError as error:
+        raise DatasetError(f"{clip}: {error.message}", hint=error.hint) from error
+    finally:
+        source.close()
+    return Footage(np.array(times), np.stack(pictures), size, tuple(found))

@@ -1,0 +1,190 @@
+"""Learning one behaviour from windows, and measuring it by scenes that it has not seen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import StratifiedGroupKFold
+from sklearn.preprocessing import StandardScaler
+
+from edge.behaviour.rows import together
+from edge.behaviour.windows import Windows, WindowSpec
+from export.behaviour.footage import Moment, moments
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    import numpy.typing as npt
+
+    from edge.types import F32, F64, I64
+    from export.behaviour.footage import Footage
+    from export.behaviour.truth import Clip
+
+    Labels = npt.NDArray[np.int8]  # 1: shows it, 0: does not, -1: too near to say
+
+STRETCH = 5.0  # features are log(1 + 5 x): differences between slow and slower count, too
+_STRENGTH = 0.1  # inverse of the regularisation
+_ROUNDS = 3
+_FEW = 8  # scenes with the behaviour; with no more, each scene is left out in turn
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A behaviour to learn. ``many``: not everybody in a clip that shows it takes part: only the likeliest third is learnt."""
+
+    name: str
+    spec: WindowSpec
+    many: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """All windows of one clip that can be judged. ``features`` (N, F); ``label`` (N,); ``at``: (N,) indices of moments."""
+
+    clip: Clip
+    moments: list[Moment]
+    ready: list[list[int]]
+    features: F32
+    label: Labels
+    width: int
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """A logistic regression of log(1 + STRETCH x): standardise with ``mean`` and ``scale``, then ``coef``, ``bias``."""
+
+    mean: F64
+    scale: F64
+    coef: F64
+    bias: float
+
+    def probability(self, features: F32) -> F32:
+        """(N, F) -> (N,)."""
+        z = (np.log1p(STRETCH * np.abs(features)) - self.mean) / self.scale @ self.coef + self.bias
+        return np.asarray(1 / (1 + np.exp(-z)), np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a clip got from a model that has not seen its scene.
+
+    ``shown``/``silent``: the highest answers where the
+    behaviour is shown, and where it is not; -1: there is no such part.
+    """
+
+    clip: Clip
+    scene: int
+    shown: float
+    silent: float
+
+
+def sample(task: Task, clip: Clip, footage: Footage, *, pace: float = 1.0) -> Sample:
+    """The windows of one clip."""
+    windows, width = Windows(task.spec), footage.size[0]
+    kept, ready_each, found, labels = [], [], [], []
+    for seen in moments(footage, pace=pace):
+        moment = seen
+        if task.spec.together:
+            moment = Moment(seen.t_s, *together(seen.rows, seen.xyxy))
+        ready: list[int] = []
+        if moment.names:
+            ready, features = windows.features(moment.names, moment.rows, moment.xyxy, moment.t_s, width)
+            found.append(features)
+            end_s = moment.t_s * pace
+            shown = clip.label(task.name, end_s - task.spec.seconds, end_s)
+            labels += [-1 if shown is None else int(shown)] * len(ready)
+        kept.append(moment)
+        ready_each.append(ready)
+    empty = np.zeros((0, len(task.spec.features)), np.float32)
+    return Sample(clip, kept, ready_each, np.concatenate(found) if found else empty, np.array(labels, np.int8), width)
+
+
+def fit(task: Task, samples: Sequence[Sample], scene: Mapping[Path, int]) -> Weights:
+    """Learn from all windows that can be told; every scene counts the same within its kind."""
+    features = np.concatenate([s.features for s in samples])
+    label = np.concatenate([s.label for s in samples])
+    clip = np.concatenate([np.full(len(s.label), k) for k, s in enumerate(samples)]).astype(np.int64)
+    group = np.concatenate([np.full(len(s.label), scene[s.clip.path]) for s in samples]).astype(np.int64)
+    chosen = label >= 0
+    weights = _fitted(features[chosen], label[chosen], group[chosen])
+    for _ in range(_ROUNDS - 1 if task.many else 0):
+        likely = weights.probability(features)
+        chosen = label == 0
+        for one in np.unique(clip[label == 1]):
+            mine = np.flatnonzero((clip == one) & (label == 1))
+            best = mine[np.argsort(-likely[mine], kind="stable")]
+            chosen[best[: max(1, len(best) // 3)]] = True
+        weights = _fitted(features[chosen], label[chosen], group[chosen])
+    return weights
+
+
+def answers(task: Task, weights: Weights, one: Sample) -> list[F32]:
+    """For each moment of a clip: what the kiosk would have said of each person."""
+    windows, at, said = Windows(task.spec), 0, []
+    for moment, ready in zip(one.moments, one.ready, strict=True):
+        if not moment.names:
+            said.append(np.zeros(0, np.float32))
+            continue
+        windows.features(moment.names, moment.rows, moment.xyxy, moment.t_s, one.width)
+        probability = weights.probability(one.features[at : at + len(ready)])
+        at += len(ready)
+        said.append(windows.mean(ready, probability, moment.names, moment.t_s))
+    return said
+
+
+def cross_validate(
+    task: Task, samples: Sequence[Sequence[Sample]], scene: Mapping[Path, int], *, learn_from: int = 0, seed: int = 0
+) -> list[Outcome]:
+    """Every clip judged by a model that was learnt without its scene.
+
+    :param samples: for each clip the windows to judge, and maybe other versions of them.
+    :param learn_from: which version is learnt from; the first one where there is no other.
+    """
+    clips = [s[0].clip for s in samples]
+    shows = np.array([c.shows(task.name) for c in clips])
+    groups = np.array([scene[c.path] for c in clips])
+    outcomes = []
+    for fold in _folds(shows, groups, seed):
+        left_out = set(groups[fold].tolist())
+        known = [s[min(learn_from, len(s) - 1)] for s in samples if scene[s[0].clip.path] not in left_out]
+        weights = fit(task, known, scene)
+        outcomes += [_outcome(task, weights, samples[k][0], int(groups[k])) for k in fold]
+    return outcomes
+
+
+def _folds(shows: npt.NDArray[np.bool_], groups: I64, seed: int) -> list[I64]:
+    if len(np.unique(groups[shows])) <= _FEW:
+        return [np.flatnonzero(groups == g) for g in np.unique(groups)]
+    split = StratifiedGroupKFold(5, shuffle=True, random_state=seed)
+    return [test for _, test in split.split(shows, shows, groups)]
+
+
+def _outcome(task: Task, weights: Weights, one: Sample, scene: int) -> Outcome:
+    shown, silent = -1.0, -1.0
+    if one.clip.shows(task.name):
+        shown = 0.0
+    for moment, said in zip(one.moments, answers(task, weights, one), strict=True):
+        highest = float(said.max(initial=0.0))
+        label = one.clip.label(task.name, moment.t_s - task.spec.seconds, moment.t_s)
+        if label:
+            shown = max(shown, highest)
+        elif label is False:
+            silent = max(silent, highest)
+    return Outcome(one.clip, scene, shown, silent)
+
+
+def _fitted(features: F32, label: Labels, group: I64) -> Weights:
+    weight = np.zeros(len(label))
+    for kind in (0, 1):
+        own = np.unique(group[label == kind])
+        for one in own:
+            mine = (label == kind) & (group == one)
+            weight[mine] = 1 / mine.sum() / len(own)
+    scaler = StandardScaler().fit(np.log1p(STRETCH * np.abs(features)))
+    model = LogisticRegression(C=_STRENGTH, max_iter=1000)
+    model.fit(scaler.transform(np.log1p(STRETCH * np.abs(features))), label, sample_weight=weight * len(label) / 2)
+    return Weights(scaler.mean_, scaler.scale_, model.coef_[0], float(model.intercept_[0]))

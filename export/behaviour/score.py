@@ -1,0 +1,61 @@
+"""From outcomes to a threshold by a stated rule, and to figures with their intervals."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from export.events.score import binomial_interval, poisson_upper
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from export.behaviour.learn import Outcome
+
+RULE = (
+    "Out of fold (each scene judged by a model that has not seen it): halfway between the highest answer given to footage"
+    " without the behaviour, after as many false alarms as allowed, and the next higher answer given to a clip with it."
+)
+_MOST = 0.99
+
+
+def threshold(outcomes: Sequence[Outcome], *, allowed: int) -> float:
+    """By :data:`RULE`. ``allowed``: clips without the behaviour that may answer."""
+    silent = sorted((o.silent for o in outcomes), reverse=True)
+    floor = max(silent[allowed], 0.0) if len(silent) > allowed else 0.0
+    above = [o.shown for o in outcomes if o.shown > floor]
+    return round(min((floor + min(above, default=1.0)) / 2, _MOST), 3)
+
+
+def figures(outcomes: Sequence[Outcome], limit: float, seconds: float) -> dict[str, float | str]:
+    """What is found and what is false at a threshold, by clip and by scene, with 95 % intervals.
+
+    :param seconds: of all footage.
+    """
+    shown = [o for o in outcomes if o.shown >= 0]
+    scenes = {o.scene for o in shown}
+    hit = {o.scene for o in shown if o.shown >= limit}
+    low, high = binomial_interval(len(hit), len(scenes))
+    without = [o for o in outcomes if o.shown < 0]
+    false = sum(o.silent >= limit for o in outcomes)
+    return {
+        "clips_with": len(shown),
+        "clips_found": sum(o.shown >= limit for o in shown),
+        "scenes_with": len(scenes),
+        "scenes_found": len(hit),
+        "recall_low": round(low, 3),
+        "recall_high": round(high, 3),
+        "clips_without": len(without),
+        "clips_without_silent": sum(o.silent < limit for o in without),
+        "false_alarms": false,
+        "hours": round(seconds / 3600, 4),
+        "false_alarms_per_hour_at_most": round(poisson_upper(false) / (seconds / 3600), 1),
+        "ranked_right": round(ranked(outcomes), 3),
+    }
+
+
+def ranked(outcomes: Sequence[Outcome]) -> float:
+    """How often a clip with the behaviour gets a higher answer than one without (area under the curve), 0..1."""
+    shown = [o.shown for o in outcomes if o.shown >= 0]
+    silent = [max(o.silent, 0.0) for o in outcomes if o.shown < 0]
+    pairs = len(shown) * len(silent)
+    return sum((a > b) + 0.5 * (a == b) for a in shown for b in silent) / pairs if pairs else 0.0
