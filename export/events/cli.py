@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import math
 import re
@@ -49,6 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             config=args.config,
             configs=args.configs,
             rules=args.rules,
+            model=args.model,
             jobs=args.jobs,
             only=args.only,
             say=lambda text: print(text, file=sys.stderr, flush=True),
@@ -80,6 +82,7 @@ def _parser() -> argparse.ArgumentParser:
         help="the product's configuration (default: its built-in values, no zones)",
     )
     add("--configs", type=Path, metavar="DIR", help="DIR/CLIP.toml: a clip's own configuration (zones); reported apart")
+    add("--model", type=Path, metavar="BUNDLE", help="the model bundle, whatever the configurations name")
     add("--rules", type=Path, default=_RULES, metavar="FILE", help="which rules answer which label (default: shipped)")
     add("--json", type=Path, metavar="FILE", help="also write the whole report here")
     add("--jobs", type=int, default=1, metavar="N", help="replays at a time (default %(default)s)")
@@ -93,6 +96,7 @@ def evaluate(
     config: Path | None = None,
     configs: Path | None = None,
     rules: Path = _RULES,
+    model: Path | None = None,
     jobs: int = 1,
     only: str = "",
     say: Callable[[str], None],
@@ -109,24 +113,32 @@ def evaluate(
         raise DatasetError(
             f"{rules}: no rules are named for {', '.join(map(repr, unknown))}", hint="add a line to its [fits]"
         )
-    # In the configuration's own folder: the relative paths in it must go on to hold.
-    place = config.parent if config else None
-    with (
-        tempfile.NamedTemporaryFile("w", prefix=".baseline-", suffix=".toml", dir=place, encoding="utf-8") as scratch,
-        ThreadPoolExecutor(max(1, jobs)) as pool,
-    ):
-        scratch.write(_baseline(config, answers.get("baseline", {})))
-        scratch.flush()
-        trivial = Path(scratch.name)
+    with contextlib.ExitStack() as stack, ThreadPoolExecutor(max(1, jobs)) as pool:
+
+        def made(text: str, beside: Path | None) -> Path:
+            """In the configuration's own folder: the relative paths in it must go on to hold."""
+            place = beside.parent if beside else None
+            file = stack.enter_context(
+                tempfile.NamedTemporaryFile("w", prefix=".evaluate-", suffix=".toml", dir=place, encoding="utf-8")
+            )
+            file.write(text)
+            file.flush()
+            return Path(file.name)
+
+        trivial = made(with_model(_baseline(config, answers.get("baseline", {})), model), config)
 
         def run(which: Mapping[Path, Path | None], label: str) -> list[Clip]:
-            chosen = [t for t in truths if t.path in which]
-            return list(pool.map(lambda t: _replayed(t, which[t.path], label, say), chosen))
+            wanted = [t for t in truths if t.path in which]
+            return list(pool.map(lambda t: _replayed(t, which[t.path], label, say), wanted))
 
-        product = run({t.path: config for t in truths}, "product")
+        chosen = made(with_model(_text_of(config), model), config) if model else config
+        product = run({t.path: chosen for t in truths}, "product")
         baseline = run({t.path: trivial for t in truths}, "baseline")
         own = {t.path: configs / f"{t.path.stem}.toml" for t in truths} if configs else {}
-        zoned = run({clip: file for clip, file in own.items() if file.is_file()}, "own zones")
+        own = {clip: file for clip, file in own.items() if file.is_file()}
+        if model:
+            own = {clip: made(with_model(_text_of(file), model), file) for clip, file in own.items()}
+        zoned = run(own, "own zones")
     report = {
         "product": _section([score_clip(c, fits) for c in product]),
         "baseline": _section([score_clip(c, None) for c in baseline]),
@@ -263,6 +275,29 @@ def _replayed(truth: Truth, config: Path | None, label: str, say: Callable[[str]
     )
     say(f"{label}: {truth.path.name}: {len(opened)} opened")
     return Clip(truth.path.name, truth.scene, float(length[1]), truth.events, opened)
+
+
+def with_model(text: str, model: Path | None) -> str:
+    """A configuration that uses this bundle, whatever it named before; None: as it was."""
+    if model is None:
+        return text
+    kept, inside = [], False
+    for line in text.splitlines():
+        if line.lstrip().startswith("["):
+            inside = line.strip().split("#")[0].strip() == "[model]"
+        if not inside:
+            kept.append(line)
+    return "\n".join([*kept, "[model]", f"path = {json.dumps(str(model.absolute()))}"]) + "\n"
+
+
+def _text_of(config: Path | None) -> str:
+    """:raises MissingInputError: it cannot be read."""
+    if config is None:
+        return '[[cameras]]\nname = "replay"\nsource = "file:replayed"\n'
+    try:
+        return config.read_text(encoding="utf-8")
+    except OSError as error:
+        raise MissingInputError(f"{config} cannot be read: {error.strerror}") from error
 
 
 def _baseline(config: Path | None, baseline: Mapping[str, Any]) -> str:

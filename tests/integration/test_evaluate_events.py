@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from edge.models.shipped import shipped_bundle
 from export.errors import DatasetError, ExportError, MissingInputError
 from export.events.cli import evaluate, read_truth, table
 from tests.fakes.cameras import write_video
@@ -50,6 +51,19 @@ def test_a_clips_own_configuration_is_reported_apart(tmp_path: Path) -> None:
     report = evaluate(place, configs=own, only="quiet_1", say=lambda _: None)
     assert [c["clip"] for c in report["own_zones"]["clips"]] == ["quiet_1.mp4"]
     assert sum("own zones" in line for line in table(report)) == 1
+
+
+def test_another_model_is_taken_whatever_the_configuration_names(tmp_path: Path) -> None:
+    place = folder(tmp_path)
+    config = tmp_path / "kiosk.toml"
+    config.write_text(
+        '[[cameras]]\nname = "hall"\nsource = "file:x"\n[model] # ours\npath = "nowhere"\nthreads = 1\n[log]\n'
+    )
+    with pytest.raises(ExportError, match="nowhere"):
+        evaluate(place, config=config, only="quiet_1", say=lambda _: None)
+    report = evaluate(place, config=config, model=shipped_bundle(), only="quiet_1", say=lambda _: None)
+    assert report["product"]["total"]["normal_clips_silent"] == 1
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["events.json", "kiosk.toml", "quiet_1.mp4", "quiet_2.mp4"]
 
 
 def test_a_replay_that_fails_is_told_with_its_words(tmp_path: Path) -> None:
