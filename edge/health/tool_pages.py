@@ -132,7 +132,7 @@ def render_walk_test(
         for r in records
     )
     body = (
-        f'<div class="column">{card("walk", "Walk test", begin)}'
+        f'<div class="column">{card("walk", "Walk test", begin, live=True)}'
         + card(
             "kept", "Records", f'<ul class="rows">{kept}</ul>' if kept else '<p class="soft">None yet.</p>', live=True
         )
@@ -175,8 +175,8 @@ def render_incident(one: Mapping[str, Any], *, head: tuple[str, str], now: datet
 
 def _rule(rule: Mapping[str, Any], now: datetime) -> str:
     if rule["fired"]:
-        mark, words = "\u2713 fired", f"{rule['fired']} times, first {when(rule['first'], now)}"
-        status = "pass"
+        times = "once" if rule["fired"] == 1 else f"{rule['fired']} times, first"
+        mark, words, status = "\u2713 fired", f"{times} {when(rule['first'], now)}", "pass"
     elif rule["resting"]:
         mark, words, status = "\u2013 rests", escape(rule["resting"]), "off"
     else:
