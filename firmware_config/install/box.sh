@@ -134,8 +134,26 @@ finish() {
   rm -rf -- "$UNDO" "$PUT_BEFORE"
   prune_releases
   sync
-  if "$VENV/bin/kiosk-guard" --help | grep -q '^ *doctor '; then
-    "$VENV/bin/kiosk-guard" doctor --config "$CONFIG" || warn "kiosk-guard doctor found something to mend (above)"
+  if has_command doctor; then consult_doctor; fi
+  if [ -z "$OLD_RELEASE" ] && has_command label; then
+    if [ -t 1 ]; then # it shows the health page's token, once: for a person's eyes, not for a log
+      "$VENV/bin/kiosk-guard" label --config "$CONFIG" || true
+    else
+      say "What belongs on the box's label:  sudo kiosk-guard label"
+    fi
   fi
   say "Done: Kiosk Guard $RELEASE, the service is $(systemctl is-active "$UNIT" || true). Configuration: $CONFIG"
+}
+
+has_command() { "$VENV/bin/kiosk-guard" --help | grep -q "^ *$1 "; }
+
+consult_doctor() { # what it finds is for a person to mend, and no reason to take the version back
+  say "Trying every part of the box (kiosk-guard doctor) ..."
+  code=0
+  timeout 120 "$VENV/bin/kiosk-guard" doctor --config "$CONFIG" </dev/null || code=$?
+  case $code in
+    0) ;;
+    1) warn "doctor found something that should be mended (above)" ;;
+    *) warn "doctor found a fault (above): this box does not guard yet" ;;
+  esac
 }

@@ -6,11 +6,11 @@
 # box_in CMD...      a command as root inside                         box_kill    everything in it gone at once
 # box_put SRC DST    copy a folder's contents in
 #
-# Changes live in an overlay over the root; the network is this machine's. Where systemd does not run this machine, the
+# Changes live in an overlay over the root; the network is this machine's, or none (BOX_NETWORK=none). Where systemd does not run this machine, the
 # container gets control groups of its own below ours, so that limits and DeviceAllow= bite. exit 69: not possible here.
 
 : "${BOX_DIR:?where the roots live}"
-BOX_NAME=kiosk-guard-test
+BOX_NETWORK=${BOX_NETWORK:-shared}
 
 box_say() { printf '%s\n' "[box] $*" >&2; }
 box_cannot() {
@@ -41,7 +41,7 @@ box_archive() {
 
 box_root() {
   local suite=$1 root=$BOX_DIR/$1/root
-  BOX=$BOX_DIR/$suite BOX_ROOT=$BOX_DIR/$suite/merged
+  BOX=$BOX_DIR/$suite BOX_ROOT=$BOX_DIR/$suite/merged BOX_NAME=kiosk-guard-test-$suite-$BOX_NETWORK
   mkdir -p "$BOX/upper" "$BOX/work" "$BOX_ROOT"
   [ ! -e "$root/.complete" ] || return 0
   rm -rf --one-file-system -- "$root"
@@ -49,7 +49,7 @@ box_root() {
   [ -s "$BOX/sources.list" ] || box_cannot "no Debian archive found in this machine's apt settings"
   box_say "bootstrapping Debian $suite ..."
   mmdebstrap --quiet --mode=root --variant=minbase --aptopt='Acquire::Check-Valid-Until "false"' \
-    --dpkgopt='path-exclude=/usr/share/man/*' --include=systemd,systemd-sysv,dbus,udev,python3,ca-certificates,curl,procps \
+    --dpkgopt='path-exclude=/usr/share/man/*' --include=systemd,systemd-sysv,dbus,udev,python3,ca-certificates,curl,procps,openssh-server \
     "$suite" "$root" "$BOX/sources.list" >"$BOX/bootstrap.log" 2>&1 || {
     tail -n 5 "$BOX/bootstrap.log" >&2
     box_cannot "the bootstrap failed"
@@ -59,7 +59,7 @@ box_root() {
     chroot "$root" update-ca-certificates >/dev/null 2>&1
   fi
   local unit # the network is shared: hands off it; and no timers that would disturb a comparison of files
-  for unit in systemd-networkd.service systemd-timesyncd.service apt-daily.timer apt-daily-upgrade.timer \
+  for unit in ssh.service ssh.socket systemd-networkd.service systemd-timesyncd.service apt-daily.timer apt-daily-upgrade.timer \
     dpkg-db-backup.timer e2scrub_all.timer systemd-tmpfiles-clean.timer; do
     ln -sf /dev/null "$root/etc/systemd/system/$unit"
   done
@@ -116,12 +116,17 @@ box_wait() { # SECONDS COMMAND...
   done
 }
 
-box_up() {
-  local options=(-D "$BOX_ROOT" --console=pipe --kill-signal=SIGRTMIN+3 --link-journal=no --resolv-conf=replace-host
-    -E SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1 --register=no)
-  box_is_gone || { box_say "already running"; return 1; }
+box_mount() {
   mountpoint -q "$BOX_ROOT" ||
-    mount -t overlay box -o "lowerdir=$BOX_DIR/$(basename "$BOX")/root,upperdir=$BOX/upper,workdir=$BOX/work" "$BOX_ROOT"
+    mount -t overlay box -o "lowerdir=$BOX/root,upperdir=$BOX/upper,workdir=$BOX/work" "$BOX_ROOT"
+}
+
+box_up() {
+  local options=(-D "$BOX_ROOT" --console=pipe --kill-signal=SIGRTMIN+3 --link-journal=no --register=no
+    -E SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1)
+  if [ "$BOX_NETWORK" = none ]; then options+=(--private-network --resolv-conf=off); else options+=(--resolv-conf=replace-host); fi
+  box_is_gone || { box_say "already running"; return 1; }
+  box_mount
   (
     if [ ! -d /run/systemd/system ]; then
       box_own_cgroups
