@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,10 @@ if TYPE_CHECKING:
     from starlette.routing import BaseRoute
 
     from edge.clock import Clock
+    from edge.config.tables import Health
     from edge.health.interface import HealthSource
+
+log = logging.getLogger(__name__)
 
 TOKEN_NAME, CERTIFICATE_NAME, KEY_NAME = "health.token", "health.crt", "health.key"
 
@@ -41,6 +45,8 @@ def build_health(
     :raises StateError: one of the box's own cannot be made.
     """
     health = config.health
+    if health.for_others:
+        _warn(health, token_path(config, config_path, state_dir))
     return HealthServer(
         source,
         host=health.host,
@@ -54,6 +60,16 @@ def build_health(
         more_routes=more_routes,
         glance_paths=glance_paths,
     )
+
+
+def _warn(health: Health, token: Path) -> None:
+    where = f"the health endpoint is open to the network ({health.host} port {health.port})"
+    if not token.is_file():
+        words = f'{where} and lets nobody in: no token was made. Run "kiosk-guard label"'
+        log.warning(words, extra={"kg": {"event": "no_token"}})
+    if not health.encrypted:
+        words = f'{where} in clear: whoever listens there learns the token. Set [health] tls = "auto"'
+        log.warning(words, extra={"kg": {"event": "no_tls"}})
 
 
 def token_path(config: Config, config_path: Path, state_dir: Path) -> Path:

@@ -90,7 +90,7 @@ class Appliance:
             clock=self._clock,
             more_routes=[*pages.routes(), *ActsRoutes(acts).routes()],
             glance_paths=GLANCE_PATHS,
-            figures=BoxFigures(box, clock=self._clock),
+            figures=BoxFigures(box, clock=self._clock, verdicts=acts.verdict_counts),
         )
         stack.callback(server.stop)
         if self._config.health.enabled:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+import subprocess
 import time
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -79,6 +81,12 @@ def test_run_raises_alarms_and_mails_exactly_those_incidents(start: Any, run: An
         details = json.loads(body)["details"]
         assert details["frames_judged"] > 0
         assert details["outbox"]["waiting"] == 0
+        code, metrics = box.ask("metrics")
+        assert code == 200
+        assert _figure(metrics, "kiosk_frames_judged_total") >= details["frames_judged"]
+        assert _figure(metrics, "kiosk_inference_duration_seconds_count") > 0
+        assert _figure(metrics, 'kiosk_camera_up{camera="lobby"}') == 1
+        _promtool_agrees(metrics)
         assert box.wait(TRUTH["duration_s"] + 30) == 0, box.plain
 
         opened = box.said("incident", change="opened")
@@ -141,3 +149,16 @@ def of_kind(mailbox: Mailbox, kind: str) -> list[Mail]:
 
 def _seconds(earlier: dict[str, Any], later: dict[str, Any]) -> float:
     return (datetime.fromisoformat(later["time"]) - datetime.fromisoformat(earlier["time"])).total_seconds()
+
+
+def _figure(metrics: str, name: str) -> float:
+    (line,) = [line for line in metrics.splitlines() if line.startswith(f"{name} ")]
+    return float(line.rpartition(" ")[2])
+
+
+def _promtool_agrees(metrics: str) -> None:
+    if shutil.which("promtool"):  # Debian's package prometheus; the unit tests say when it is missing
+        done = subprocess.run(
+            ["promtool", "check", "metrics"], input=metrics, capture_output=True, text=True, check=False
+        )
+        assert (done.returncode, done.stdout + done.stderr) == (0, "")

@@ -155,6 +155,27 @@ def test_a_certificate_that_does_not_fit_its_key_is_said_at_the_start(kiosk: Kio
         build_health(load(kiosk.path), kiosk.path, state_dir=kiosk.state, source=FakeSource(), clock=SystemClock())
 
 
+@pytest.mark.parametrize(
+    ("keys", "made", "said"),
+    [
+        ("host = '0.0.0.0'", False, ["no token was made"]),
+        ("host = '0.0.0.0'\ntls = 'off'", True, ["in clear"]),
+        ("host = '0.0.0.0'", True, []),
+        ("host = '127.0.0.1'\ntls = 'off'", False, []),
+    ],
+)
+def test_a_door_that_is_open_too_wide_or_not_at_all_is_logged(
+    keys: str, made: bool, said: list[str], kiosk: Kiosk, caplog: pytest.LogCaptureFixture
+) -> None:
+    kiosk.health(keys)
+    if made:
+        kiosk.label()
+    build_health(load(kiosk.path), kiosk.path, state_dir=kiosk.state, source=FakeSource(), clock=SystemClock()).stop()
+    warnings = [r.getMessage() for r in caplog.records if r.levelname == "WARNING"]
+    assert len(warnings) == len(said)
+    assert all(words in warning for words, warning in zip(said, warnings, strict=True))
+
+
 def test_the_command(kiosk: Kiosk) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "edge.cli", "label", "--config", str(kiosk.path)],
