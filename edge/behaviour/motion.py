@@ -47,7 +47,7 @@ class Motion:
     """Flow from frame to frame of one camera. One thread at a time."""
 
     def __init__(self) -> None:
-        self._flow = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+        self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
         self._last: tuple[U8, float] | None = None
 
     def forget(self) -> None:
