@@ -79,7 +79,7 @@ def build_detector(config: Config, config_path: Path, *, bundle: Path | None = N
         )
     # Only what some rule asks for: the other classes would cost time and be followed for nothing.
     wanted = {PERSON, *_held(config)} & set(manifest.classes)
-    return OnnxDetector(bundle, threads=config.model.threads, classes=sorted(wanted))
+    return OnnxDetector(bundle, threads=config.model.threads, providers=config.model.providers, classes=sorted(wanted))
 
 
 def bundle_classes(config: Config, config_path: Path) -> tuple[str, ...]:

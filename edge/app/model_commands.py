@@ -70,7 +70,6 @@ def install(
         manifest, unsigned = check_origin(bundle, keys, folder=keys_folder)
         same = _same(store, bundle)
         if same is not None and same == store.current():
-            store.clear()
             say(f"{manifest.label} is the current model already")
             return EX_OK
         doubts = [
@@ -90,7 +89,6 @@ def install(
         record_command(folder, "model", data, clock=clock)
         name = same if same is not None else store.place(bundle, manifest)
         store.switch(name, by=by, why="forced: " + "; ".join(doubts) if doubts else "installed", trial=True)
-        store.clear()
         store.prune()
     say(f"{manifest.label} is the current model ({name})" + (f"; forced: {'; '.join(doubts)}" if doubts else ""))
     for rule, lacks in resting_rules(config, detector.classes).items():
@@ -187,7 +185,7 @@ def verify(config: Config, config_path: Path, *, say: Callable[[str], object]) -
 
 def _prove(config: Config, bundle: Path, manifest: Manifest) -> int:
     """The golden pictures through the runtime that kiosks use; returns how many. :raises ManifestError: not as expected."""
-    detector = OnnxDetector(bundle, threads=config.model.threads)
+    detector = OnnxDetector(bundle, threads=config.model.threads, providers=config.model.providers)
     return verify_golden(bundle, detector, thresholds=manifest.thresholds).pictures
 
 

@@ -19,8 +19,9 @@ from edge.errors import DetectorError, ManifestError
 from edge.types import Detections
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
+    from edge.detect.letterbox import Geometry
     from edge.types import F32, I64, U8, Frame
 
 log = logging.getLogger(__name__)
@@ -66,6 +67,8 @@ class OnnxDetector:
         max_detections: int = 0,
         session_config: Mapping[str, str] | None = None,
     ) -> None:
+        # Told "letterbox", "inference" and "decode and NMS" as each of them ends, frame by frame: for whoever measures.
+        self.mark: Callable[[str], object] = _unheard
         self._bundle = bundle
         self._manifest = read_manifest(bundle)
         m = self._manifest
@@ -107,7 +110,14 @@ class OnnxDetector:
         if image.size == 0:
             return Detections.empty()
         tensor, geometry = self._letterbox(image)
+        self.mark("letterbox")
         boxes, scores = self._infer(tensor)
+        self.mark("inference")
+        found = self._find(boxes, scores, geometry)
+        self.mark("decode and NMS")
+        return found
+
+    def _find(self, boxes: F32, scores: F32, geometry: Geometry) -> Detections:
         found = self._decoder(boxes, scores)
         if not len(found):
             return Detections.empty()
@@ -135,6 +145,10 @@ class OnnxDetector:
         _check_shape(self._bundle, "outputs.scores", self._manifest.outputs.scores, scores)
 
 
+def _unheard(_: str) -> None:
+    """Nobody measures."""
+
+
 def _session(
     bundle: Path, manifest: Manifest, *, threads: int, providers: Sequence[str], config: Mapping[str, str]
 ) -> Any:
@@ -157,12 +171,20 @@ def _session(
         options.add_session_config_entry(key, value)
     content = read_model(bundle, manifest)
     try:
-        return ort.InferenceSession(content, options, providers=list(providers))
+        session = ort.InferenceSession(content, options, providers=list(providers))
     except Exception as error:  # onnxruntime's own exceptions share no base but this
         raise DetectorError(
             f"{bundle / manifest.model.file}: onnxruntime {ort.__version__} cannot load it: {_first_line(error)}",
             hint="the file is no ONNX model, or needs a newer onnxruntime; make the bundle again with export-model",
         ) from error
+    # onnxruntime goes on with the CPU when another provider does not start, and only a log line says so.
+    unused = [p for p in providers if p not in session.get_providers()]
+    if unused:
+        raise DetectorError(
+            f"onnxruntime's execution provider {', '.join(unused)} does not start on this machine",
+            hint='check its driver and libraries, or set [model] providers = ["CPUExecutionProvider"]',
+        )
+    return session
 
 
 def needs_exact_sums(machine: str = "", cpuinfo: Path = _CPUINFO) -> bool:

@@ -130,7 +130,11 @@ class ModelStore:
             self._lock(descriptor, patience_s)
             try:
                 self.clear()
-                yield
+                try:
+                    yield
+                finally:  # what was refused goes at once; after a power cut, the next one who comes does it
+                    with contextlib.suppress(OSError):
+                        self.clear()
             except OSError as error:
                 raise self._unwritable(error) from error
         finally:
