@@ -10,37 +10,10 @@ set -euo pipefail
 
 REPO=$(cd "$(dirname "$0")/../.." && pwd -P)
 SUITE=${1:-bookworm}
-passed=0 failed=0 began=$SECONDS
 BOX_NETWORK=none
-if [ -n "${KG_BOX_DIR:-}" ]; then
-  BOX_DIR=$KG_BOX_DIR
-  mkdir -p "$BOX_DIR"
-else
-  BOX_DIR=$(mktemp -d)
-fi
 # shellcheck source=tests/vm/container.sh
 . "$REPO/tests/vm/container.sh"
 
-say() { printf '%s\n' "[card] $*"; }
-check() {
-  local name=$1
-  shift
-  if "$@" >"$BOX_DIR/check.log" 2>&1; then
-    passed=$((passed + 1))
-    say "ok: $name"
-  else
-    failed=$((failed + 1))
-    say "FAILED: $name"
-    tail -n 15 "$BOX_DIR/check.log"
-  fi
-}
-tidy() {
-  box_is_gone || box_kill
-  box_unmount
-  rm -rf "$BOX_DIR/clone"
-  [ -n "${KG_BOX_DIR:-}" ] || rm -rf --one-file-system -- "$BOX_DIR"
-}
-inside() { box_in sh -euc "$1"; }
 is_set_up() { inside '[ ! -e /opt/kiosk-guard/flash ] && systemctl -q is-active kiosk-guard'; }
 differ() { [ -n "$1" ] && [ -n "$2" ] && [ "$1" != "$2" ]; }
 facts() { # what must differ between two boxes
@@ -59,7 +32,7 @@ boot_a_copy() { # KIOSK-ID
 
 box_check
 command -v git >/dev/null || box_cannot "missing: git"
-trap tidy EXIT
+trap box_tidy EXIT
 box_root "$SUITE"
 box_fresh
 rm -rf "$BOX_DIR/clone" "$BOX/card"
@@ -71,7 +44,7 @@ chroot "$BOX_ROOT" ssh-keygen -A >/dev/null # as an image of somebody's may have
 before=$(sha256sum "$BOX_ROOT/etc/ssh/ssh_host_ed25519_key.pub")
 start=$SECONDS
 check "the card is written" "$BOX_DIR/clone/install.sh" --root "$BOX_ROOT" --offline "$BOX_DIR/wheels"
-say "took $((SECONDS - start)) s"
+echo "took $((SECONDS - start)) s"
 mkdir -p "$BOX_ROOT/boot"
 touch "$BOX_ROOT/boot/this-is-the-boot-partition"
 box_unmount
@@ -80,7 +53,7 @@ cp -a "$BOX/upper" "$BOX/card"
 start=$SECONDS
 boot_a_copy box-1
 check "the first copy sets itself up" box_wait 600 is_set_up
-say "took $((SECONDS - start)) s from power to a running service"
+echo "took $((SECONDS - start)) s from power to a running service"
 check "it is the box that its site file says" inside 'grep -qx "id = \"box-1\"" /etc/kiosk-guard/kiosk-guard.toml'
 check "its secret is root's alone" inside '[ "$(stat -c %a-%U /etc/kiosk-guard/mail-password)" = 600-root ] && grep -qx s3cret /etc/kiosk-guard/mail-password'
 check "the site file is erased" inside '[ ! -e /boot/kiosk-site.toml ] && ! grep -rqs s3cret /boot'
@@ -114,6 +87,4 @@ check "mended, the next boot sets it up" box_wait 600 is_set_up
 check "the report is gone" inside '[ ! -e /boot/kiosk-site-error.txt ]'
 box_down
 
-say "$((SECONDS - began)) s in all"
-printf '%s passed, %s failed\n' "$passed" "$failed"
-[ "$failed" = 0 ]
+box_close

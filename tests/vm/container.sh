@@ -4,13 +4,17 @@
 # box_root SUITE     bootstrap the root once, below $BOX_DIR          box_fresh   forget all changes
 # box_up             boot it and wait until systemd says it is up     box_down    orderly shutdown
 # box_in CMD...      a command as root inside                         box_kill    everything in it gone at once
-# box_put SRC DST    copy a folder's contents in
+# box_put SRC DST    copy a folder's contents in                      inside WORDS  a line for the shell inside
+# check NAME CMD...  one test: counted, told, and the rest goes on    box_close   the sum; fails if a check did
 #
 # Changes live in an overlay over the root; the network is this machine's, or none (BOX_NETWORK=none). Where systemd does not run this machine, the
 # container gets control groups of its own below ours, so that limits and DeviceAllow= bite. exit 69: not possible here.
 
-: "${BOX_DIR:?where the roots live}"
 BOX_NETWORK=${BOX_NETWORK:-shared}
+BOX_KEEP=${KG_BOX_DIR:-} # where the roots live; empty: made anew and removed
+BOX_DIR=${BOX_KEEP:-$(mktemp -d)}
+mkdir -p "$BOX_DIR"
+BOX_PASSED=0 BOX_FAILED=0
 
 box_say() { printf '%s\n' "[box] $*" >&2; }
 box_cannot() {
@@ -166,3 +170,30 @@ box_fresh() {
 }
 # shellcheck disable=SC2016  # expanded inside
 box_put() { tar -C "$1" -cf - . | box_in sh -c 'mkdir -p "$1" && tar -C "$1" --no-same-owner -xf -' sh "$2"; }
+
+inside() { box_in sh -euc "$1"; }
+
+check() {
+  local name=$1
+  shift
+  if "$@" >"$BOX_DIR/check.log" 2>&1; then
+    BOX_PASSED=$((BOX_PASSED + 1))
+    printf '%s\n' "ok: $name"
+  else
+    BOX_FAILED=$((BOX_FAILED + 1))
+    printf '%s\n' "FAILED: $name"
+    tail -n 5 "$BOX_DIR/check.log"
+    [ -z "${LOG:-}" ] || tail -n 20 "$LOG"
+  fi
+}
+
+box_tidy() {
+  box_is_gone || box_kill
+  box_unmount
+  [ -n "$BOX_KEEP" ] || rm -rf --one-file-system -- "$BOX_DIR"
+}
+
+box_close() {
+  printf '%s\n' "$SECONDS s in all" "$BOX_PASSED passed, $BOX_FAILED failed"
+  [ "$BOX_FAILED" = 0 ]
+}
