@@ -21,13 +21,12 @@ from edge.cameras.source import parse_source
 from edge.errors import CameraEnded, CameraLost, SourceInvalid
 from tests.fakes.cameras import write_video
 from tests.fakes.httpcamera import HttpCamera
+from tests.fakes.patience import PATIENCE_S, running, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from edge.types import Frame
-
-PATIENCE_S = 20.0  # a busy machine starts a process slowly; no test waits this long when all is well
 
 
 @pytest.fixture(name="video", scope="module")
@@ -56,20 +55,6 @@ def read_until(camera: CaptureProcess, patience_s: float = PATIENCE_S) -> Frame:
         with contextlib.suppress(CameraLost):
             return camera.read(0.5)
     return camera.read(0.5)
-
-
-def wait_for(what: Callable[[], object], patience_s: float = PATIENCE_S) -> None:
-    end_s = time.monotonic() + patience_s
-    while not what():
-        assert time.monotonic() < end_s, "it did not happen"
-        time.sleep(0.02)
-
-
-def running(pid: int) -> bool:
-    try:
-        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
-    except OSError:
-        return False
 
 
 def child_of(camera: CaptureProcess) -> int:

@@ -6,12 +6,12 @@ import contextlib
 import os
 import signal
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 from fakes import rpicam_vid
+from fakes.patience import PATIENCE_S, running, wait_for
 
 from edge.app.build_cameras import camera_source
 from edge.cameras.capture import CaptureProcess
@@ -22,10 +22,10 @@ from edge.errors import EX_UNAVAILABLE, CameraLost
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from edge.types import Frame
 
-PATIENCE_S = 90.0  # a busy machine starts a process slowly; no test waits this long when all is well
 SOURCE = "rpicam:0,256x144@20"
 
 
@@ -49,20 +49,6 @@ def read_until(camera: CaptureProcess) -> Frame:
         with contextlib.suppress(CameraLost):
             return camera.read(0.5)
     return camera.read(0.5)
-
-
-def wait_for(what: Callable[[], object]) -> None:
-    end_s = time.monotonic() + PATIENCE_S
-    while not what():
-        assert time.monotonic() < end_s, "it did not happen"
-        time.sleep(0.02)
-
-
-def running(pid: int) -> bool:
-    try:
-        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
-    except OSError:
-        return False
 
 
 def lost_with(camera: CaptureProcess, words: str) -> None:

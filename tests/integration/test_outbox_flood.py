@@ -56,6 +56,7 @@ class Bench:
             boot_id=self.boot,
             kiosk="kiosk 7",
             model="m 1",
+            also=lambda: [("Not watching so far", "camera 5 s")],
         )
 
     def put(self, *names: str, **facts: Any) -> None:
@@ -172,6 +173,7 @@ def test_heartbeats_come_at_their_interval_with_number_health_and_counts(bench: 
     assert rows["Warn: disk"] == "nearly full"
     assert rows["Health"] == "warn"
     assert rows["Alerts waiting"].startswith("1, and 0")
+    assert rows["Not watching so far"] == "camera 5 s"
     site = Site("Main Street", "kiosk 7", "", timezone.utc)
     words = describe(first, site=site, moment=Moment())
     assert words.subject == "Heartbeat: Main Street, kiosk 7: 1, health: warn"
