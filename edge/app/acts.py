@@ -10,7 +10,7 @@ from edge.app.incident_views import suppressed, title
 from edge.health.acts import ActRefused
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from edge.alerts.gpio import GpioIndicator, NoIndicator
     from edge.alerts.incident_log import IncidentLog
@@ -41,6 +41,7 @@ class BoxActs:
     """Implements ``edge.health.acts.Acts``.
 
     :param kiosk, site: for the page's head.
+    :param confirm_masks: tells that all masks lie where they should; returns what to say.
     :param proofs: what was tried and seen, in words; shared with the commissioning record.
     """
 
@@ -65,6 +66,7 @@ class BoxActs:
         zones: ZoneStore,
         live: LiveView,
         bundle: SupportBundle,
+        confirm_masks: Callable[[], str],
         proofs: dict[str, str],
         clock: Clock,
     ) -> None:
@@ -86,6 +88,7 @@ class BoxActs:
         self._zones = zones
         self._live = live
         self._bundle = bundle
+        self._confirm_masks = confirm_masks
         self._proofs = proofs
         self._clock = clock
 
@@ -147,6 +150,10 @@ class BoxActs:
         self._indicator.acknowledge()
         self._note("acknowledge", who, incidents=open_now)
         return {"incidents": open_now}
+
+    def confirm_masks(self, *, who: str) -> dict[str, Any]:
+        self._note("confirm_masks", who)  # before: from then on pictures leave the box
+        return {"words": self._confirm_masks()}
 
     def walk_test(self, *, on: bool, minutes: float, siren: bool, technician: str, who: str) -> dict[str, Any]:
         if on:

@@ -16,6 +16,7 @@ from edge.app.incident_views import IncidentViews
 from edge.app.log_memory import LogMemory
 from edge.app.mail_channel import read_secret
 from edge.app.mail_trials import MailTrials
+from edge.app.mask_confirmation import confirm_masks
 from edge.app.support_bundle import SupportBundle
 from edge.app.walk_test import WalkTest
 from edge.app.zone_store import ZoneStore
@@ -177,6 +178,7 @@ def build_acts(config: Config, config_path: Path, box: Box, *, clock: Clock) -> 
         ),
         zones=side.zones,
         live=side.live,
+        confirm_masks=lambda: confirm_masks(storage.state_dir),
         bundle=_bundle(config, config_path, box, clock=clock),
         proofs=side.proofs,
         clock=clock,

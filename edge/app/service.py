@@ -82,6 +82,7 @@ class Appliance:
         """The health port, None: switched off; and the control socket, which serves the same."""
         acts = build_acts(self._config, self._config_path, box, clock=self._clock)
         pages = Pages(box.board, acts, version=__version__, clock=self._clock)
+        stack.callback(pages.close)
         server = build_health(
             self._config,
             self._config_path,

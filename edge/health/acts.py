@@ -16,6 +16,7 @@ token (or the socket).
 ``GET /acts/test-mail/<id>``                :meth:`Acts.test_mail_state`
 ``POST /acts/maintenance``                  :meth:`Acts.maintenance`; ``{"on": true, "minutes": 60, "reason": "..."}``
 ``POST /acts/acknowledge``                  :meth:`Acts.acknowledge`; body ``{}``
+``POST /acts/confirm-masks``                :meth:`Acts.confirm_masks`; body ``{}``
 ``POST /acts/walk-test``                    :meth:`Acts.walk_test`; ``{"on": true, "minutes": 10, "siren": false,
                                             "technician": "..."}``
 ``GET /acts/walk-test``                     :meth:`Acts.walk_test_state`
@@ -87,6 +88,12 @@ class Acts(Protocol):
 
     def acknowledge(self, *, who: str) -> Json:
         """Somebody is there: what sounds now is silent; ``{"incidents": ["id", ...]}``, those open now."""
+
+    def confirm_masks(self, *, who: str) -> Json:
+        """A camera that was turned shows again what its privacy masks are meant for: its pictures are kept and sent again.
+
+        :returns: ``{"words": "confirmed: lobby; ..."}``.
+        """
 
     def walk_test(self, *, on: bool, minutes: float, siren: bool, technician: str, who: str) -> Json:
         """Begin a walk test (1 to 60 minutes), or end it and write its record; returns :meth:`walk_test_state`.

@@ -51,6 +51,7 @@ class ActsRoutes:
             get("/acts/test-mail/{id}", self._test_mail_state),
             post("/acts/maintenance", self._maintenance),
             post("/acts/acknowledge", self._acknowledge),
+            post("/acts/confirm-masks", self._confirm_masks),
             get("/acts/walk-test", self._walk_test_state),
             post("/acts/walk-test", self._walk_test),
             get("/acts/walk-test/records", self._records),
@@ -98,6 +99,10 @@ class ActsRoutes:
     async def _acknowledge(self, request: Request) -> Response:
         await _body(request, set())
         return _json(await run_in_threadpool(self._acts.acknowledge, who=visitor(request)))
+
+    async def _confirm_masks(self, request: Request) -> Response:
+        await _body(request, set())
+        return _json(await run_in_threadpool(self._acts.confirm_masks, who=visitor(request)))
 
     async def _walk_test(self, request: Request) -> Response:
         body = await _body(request, {"on", "minutes", "siren", "technician"})

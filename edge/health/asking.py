@@ -26,6 +26,10 @@ class Asking:
         self._asked: dict[str, Future[Any]] = {}
         self._lock = threading.Lock()
 
+    def close(self) -> None:
+        """Ask no more; does not wait for a stuck answer."""
+        self._asker.shutdown(wait=False, cancel_futures=True)
+
     async def ask(self, name: str, question: Callable[[], T]) -> T:
         """The answer to ``question``, known by its ``name``. :raises Stuck: there is none in time."""
         with self._lock:

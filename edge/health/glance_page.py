@@ -41,7 +41,9 @@ def render_glance(
         act = _mail_act(possible) if signed_in and possible["mail"] else ""
         left = [*(_camera(name, facts, glance, signed_in) for name, facts in glance["cameras"].items())]
         left += [
-            _acts(possible) if signed_in else _invitation(),
+            _acts(possible, withheld=any(c.get("withheld") for c in glance["cameras"].values()))
+            if signed_in
+            else _invitation(),
             card("mail", "Mail", _mail(report, now), live=True, after=act),
         ]
         right = [
@@ -158,7 +160,7 @@ def _suppressed(suppressed: list[Mapping[str, Any]], now: datetime) -> str:
     return f'<ul class="rows">{rows}</ul>'
 
 
-def _acts(possible: Mapping[str, Any]) -> str:
+def _acts(possible: Mapping[str, Any], *, withheld: bool) -> str:
     maintenance = possible["maintenance"]
     outputs = ", ".join(possible["outputs"]) or "none configured"
     if maintenance["on"]:
@@ -175,6 +177,12 @@ def _acts(possible: Mapping[str, Any]) -> str:
             '<label for="reason">What for (the desk reads it)</label>'
             '<input id="reason" name="reason" maxlength="120" required autocomplete="off">'
             '<p><button class="risky">Begin maintenance</button></p><output role="status"></output></form></details>'
+        )
+    if withheld:
+        silence += (
+            '<form data-act="confirm-masks"><p>A camera was turned: its pictures are withheld until somebody has seen to it '
+            "that the privacy masks lie where they should. Look at the live picture right after.</p>"
+            '<button class="risky">The camera is back, release the pictures</button><output role="status"></output></form>'
         )
     disabled = "" if possible["outputs"] else " disabled"
     inner = (

@@ -65,6 +65,10 @@ class Pages:
             *(Route(f"/{name}", self._file, methods=["GET"]) for name in _FILES),
         ]
 
+    def close(self) -> None:
+        """Ask no more."""
+        self._asking.close()
+
     async def _file(self, request: Request) -> Response:
         name = request.url.path.lstrip("/")
         return Response(self._files[name], media_type=_FILES[name])

@@ -107,6 +107,10 @@ class FakeActs:
         self._ask("acknowledge", who=who)
         return {"incidents": []}
 
+    def confirm_masks(self, *, who: str) -> dict[str, Any]:
+        self._ask("confirm_masks", who=who)
+        return {"words": "confirmed"}
+
     def walk_test(self, *, on: bool, minutes: float, siren: bool, technician: str, who: str) -> dict[str, Any]:
         self._ask("walk_test", on=on, minutes=minutes, siren=siren, technician=technician, who=who)
         return WALK

@@ -30,6 +30,7 @@ ROUTES = [
     ("POST", "/acts/test-mail"),
     ("POST", "/acts/maintenance"),
     ("POST", "/acts/acknowledge"),
+    ("POST", "/acts/confirm-masks"),
     ("POST", "/acts/walk-test"),
     ("POST", "/acts/verdict"),
     ("GET", "/acts/support-bundle"),
@@ -219,6 +220,15 @@ def test_maintenance_is_in_the_big_words(site: Site) -> None:
     text = site.ask("GET", "/").text
     assert "In maintenance: the rules are silent" in text
     assert "End maintenance" in text
+
+
+def test_withheld_pictures_can_be_released_and_only_then(site: Site) -> None:
+    assert "confirm-masks" not in site.ask("GET", "/").text
+    turned = {"fps": 5.0, "frame_age_s": 0.1, "state": "live", "withheld": True}
+    site.acts.glance_answer = {**site.acts.glance_answer, "cameras": {"lobby": turned}}
+    text = site.ask("GET", "/").text
+    assert "pictures are withheld" in text
+    assert 'data-act="confirm-masks"' in text
 
 
 def test_the_state_on_the_zones_page_cannot_end_its_script(site: Site) -> None:

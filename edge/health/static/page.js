@@ -72,6 +72,7 @@
   const TOLD = {
     "test-alarm": (found) => `On for ${found.seconds} s: ${found.outputs.join(", ")}. Do you hear and see it?`,
     "acknowledge": (found) => `Silent now; ${found.incidents.length} incidents are open.`,
+    "confirm-masks": (found) => found.words,
     "maintenance": (found) => found.on ? "Maintenance has begun; the desk is told." : "Maintenance is over; the rules hold.",
     "walk-test": (found) => found.on ? "Begun." : "Over; the record is being written.",
   };
