@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from edge.types import F64, I64, Bool, Scene, Zone, ZoneKind
 
 _MAX_WALK_S = 2.0  # between the last sighting outside a zone and the first one inside
+_WALK = 0.65  # body heights a second: 1.1 m/s
 _MAX_CREDIT_S = 0.5  # of the time between two frames; a longer gap proves nothing about what happened in it
 
 
@@ -64,10 +65,13 @@ class Stays:
     tracker was sure only later.
 
     :param grace_s: a stay outlasts an absence up to this long, seconds.
+    :param walks_in: who is first seen well inside has walked there from the zone's edge, up to two seconds. True to life
+        at a slow rate; not for limits so short that a detector's ghost would exceed them at once.
     """
 
-    def __init__(self, *, person_classes: Collection[int], grace_s: float) -> None:
+    def __init__(self, *, person_classes: Collection[int], grace_s: float, walks_in: bool = False) -> None:
         self._classes = list(person_classes)
+        self._walks_in = walks_in
         self._clock = DwellClock(grace_s=grace_s)
         self._outside: dict[int, tuple[float, F64]] = {}  # last sighting outside: when, and the feet (px)
         self._inside: set[int] = set()
@@ -104,11 +108,22 @@ class Stays:
             if not in_zone(zone, first, size)[0]:
                 last = (now - age_s, first[0])
         if last is None:
-            return now - age_s - half_gap_s
+            walked_s = self._walk_s(scene, zone, index) if self._walks_in else 0.0
+            return now - age_s - max(half_gap_s, walked_s)
         before_s, before = last
         ways = to_edge_px(np.stack([before, feet_px(tracks)[index]]), zone, size)
         share = float(ways[0] / ways.sum()) if 0 < ways.sum() < np.inf else 0.5
         return max(before_s + share * (now - before_s), now - _MAX_WALK_S)
+
+    def _walk_s(self, scene: Scene, zone: Zone, index: np.intp) -> float:
+        """How long somebody who was first seen well inside will have walked from the zone's edge, seconds."""
+        tracks = scene.tracks
+        if self._last_s is None or tracks.first_xyxy is None:
+            return 0.0
+        first = tracks.first_xyxy[index : index + 1]
+        height = max(float(first[0, 3] - first[0, 1]), 1.0)
+        away = float(to_edge_px(feet_of(first), zone, scene.frame.size)[0])
+        return min(away / (_WALK * height), _MAX_WALK_S)
 
 
 def among(values: I64, wanted: Collection[int]) -> Bool:

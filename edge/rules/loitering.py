@@ -108,7 +108,7 @@ class Loitering:
         found = []
         for zone, inside in zones_of(scene, ZoneKind.LOBBY):
             if zone.name not in self._stays:
-                self._stays[zone.name] = Stays(person_classes=self._person_classes, grace_s=_GRACE_S)
+                self._stays[zone.name] = Stays(person_classes=self._person_classes, grace_s=_GRACE_S, walks_in=True)
                 self._people[zone.name] = {}
             dwell = self._stays[zone.name].update(scene, zone, inside)
             over = self._judge(self._people[zone.name], dwell, machine, scene)

@@ -50,7 +50,7 @@ def play(made: Story, fps: float) -> Run:
     times = [k / fps for k in range(int((made.ends_s + 12) * fps)) if rng.random() >= DROPPED]
     run, numbers = Run(made, times), itertools.count(1)
     tracker = Tracker(exits=Exits(doors=[DOOR.polygon], rooms=[LOBBY.polygon]))
-    zones, stays = ZoneMap("lobby", ZONES), Stays(person_classes={PERSON}, grace_s=2.0)
+    zones, stays = ZoneMap("lobby", ZONES), Stays(person_classes={PERSON}, grace_s=2.0, walks_in=True)
     rules = [
         Loitering(person_classes={PERSON}, dwell_s=LIMIT_S, escalate_s=1000.0, window_dwell_s=1000.0),
         RestrictedArea(person_classes={PERSON}, dwell_s=ENTRY_S),
@@ -139,7 +139,7 @@ def test_dwell_is_within_half_a_second_of_the_truth(runs: tuple[float, list[Run]
     within = sum(e <= 0.5 for e in errors) / len(errors)
     right = 1 - len(wrong) / len(errors)
     print(f"{fps:g}/s: {len(errors)} lives, {100 * within:.1f} % within 0.5 s, {100 * right:.1f} % with half the gap")
-    assert right >= {2.0: 0.89, 5.0: 0.98, 15.0: 0.98}[fps], wrong
+    assert right >= {2.0: 0.92, 5.0: 0.98, 15.0: 0.98}[fps], wrong
 
 
 @pytest.mark.parametrize(

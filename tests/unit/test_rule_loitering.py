@@ -6,8 +6,10 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pytest
 from fakes.scenes import PERSON, SIZE, Thing, scene, zone
 
+from edge.rules.dwell import Stays
 from edge.rules.loitering import Loitering
 from edge.types import Observation, Scene, Severity, ZoneKind
 
@@ -154,3 +156,21 @@ def test_those_who_left_are_forgotten_after_the_window() -> None:
         loitering.update(dressed(t, None, RED))
         t += 1.0
     assert not any(loitering._people.values())
+
+
+@pytest.mark.parametrize(("walks_in", "at_once_s"), [(False, 0.5), (True, 140 / (0.65 * 150))])
+def test_who_is_first_seen_well_inside_has_walked_there(walks_in: bool, at_once_s: float) -> None:
+    stays = Stays(person_classes={PERSON}, grace_s=2.0, walks_in=walks_in)
+    stays.update(scene(0, zones=[LOBBY]), LOBBY, np.zeros(0, np.bool_))
+    for t, wait_s in ((1.0, 0.0), (2.0, 1.0)):
+        made = scene(t, Thing(1, x=300, height=150, age_s=t - 1), zones=[LOBBY])
+        made = replace(made, tracks=replace(made.tracks, first_xyxy=made.tracks.xyxy))
+        dwell = stays.update(made, LOBBY, made.occupancy[0])
+        assert dwell[1] == pytest.approx(at_once_s + wait_s, abs=0.02)
+
+
+def test_nobody_has_walked_in_before_the_first_frame() -> None:
+    stays = Stays(person_classes={PERSON}, grace_s=2.0, walks_in=True)
+    made = scene(0, Thing(1, x=300), zones=[LOBBY])
+    made = replace(made, tracks=replace(made.tracks, first_xyxy=made.tracks.xyxy))
+    assert stays.update(made, LOBBY, made.occupancy[0]) == {1: 0.0}
