@@ -24,7 +24,8 @@ class JobQueue:
     """Jobs in order of arrival. Callers hold a lock of their own.
 
     :param capacity: jobs that may wait; beyond it the one with the lowest severity, then the oldest, is dropped.
-    :param max_pictures: of those, how many may hold a picture; the others stay without it.
+    :param max_pictures: of those, how many may hold a picture; beyond it the one with the lowest severity, then the newest,
+        goes as text.
     """
 
     def __init__(self, *, capacity: int, max_pictures: int) -> None:
@@ -44,7 +45,10 @@ class JobQueue:
             del self._jobs[self._at(lost)]
             return lost
         if sum(j.frame is not None for j in self._jobs) > self._max_pictures:
-            plain = min((j for j in self._jobs if j.frame is not None), key=lambda j: j.change.incident.severity)
+            # The newest of the least important: were it the oldest, a queue that stays full would let go of every picture
+            # just before its turn.
+            pictured = [j for j in reversed(self._jobs) if j.frame is not None]
+            plain = min(pictured, key=lambda j: j.change.incident.severity)
             self._jobs[self._at(plain)] = replace(plain, frame=None)
             self.pictures_lost += 1
         return None

@@ -240,6 +240,19 @@ def test_pictures_in_the_queue_are_bounded(tmp_path: Path) -> None:
     assert bench.writer.stats().pictures_lost == 1
 
 
+def test_a_queue_that_stays_full_still_keeps_pictures(tmp_path: Path) -> None:
+    """As long as there is more to store than the disk can take, those whose turn comes have theirs."""
+    bench = Bench(tmp_path, max_pictures=2)
+    for i in range(20):
+        bench.writer.put(job(f"i{i}"))
+        if i % 3 == 2:
+            bench.steps(1)
+    bench.steps(20)
+    with_pictures = [e.alert for e in bench.outbox.due(limit=99) if e.alert and e.alert.evidence]
+    assert len(with_pictures) == 5  # letting go of the oldest would leave the last two
+    assert bench.writer.stats().pictures_lost == 20 - len(with_pictures)
+
+
 def test_a_fault_of_our_own_costs_one_job(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     def sometimes(change: IncidentChange, evidence: tuple[EvidenceRef, ...]) -> Alert | None:
         if change.incident.incident_id == "bad":
