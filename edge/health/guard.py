@@ -64,7 +64,7 @@ class Guard:
         if "transfer-encoding" in headers:
             return _refuse(411, "a request body must state its length")
         length = headers.get("content-length", "0")
-        if not length.isdigit() or int(length[:12]) > self._max_body_bytes:
+        if not (length.isascii() and length.isdigit()) or int(length[:12]) > self._max_body_bytes:
             return _refuse(413, f"a request body may have at most {self._max_body_bytes} bytes")
         return None
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
-import os
 import ssl
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -17,6 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from edge.errors import HealthError, StateError
+from edge.health.files import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -85,8 +85,8 @@ def make_certificate(files: CertificateFiles, *, names: Collection[str]) -> None
         .sign(key, hashes.SHA256())
     )
     try:
-        _write(files.key, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()), 0o600)
-        _write(files.certificate, certificate.public_bytes(Encoding.PEM), 0o644)
+        write_whole(files.key, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()), mode=0o600)
+        write_whole(files.certificate, certificate.public_bytes(Encoding.PEM), mode=0o644)
     except OSError as error:
         raise StateError(
             f"the certificate {files.certificate} cannot be written: {error.strerror}",
@@ -98,17 +98,6 @@ def _alternative(name: str) -> x509.GeneralName:
     with contextlib.suppress(ValueError):
         return x509.IPAddress(ipaddress.ip_address(name))
     return x509.DNSName(name)
-
-
-def _write(path: Path, content: bytes, mode: int) -> None:
-    """Whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
 
 
 def _reason(error: Exception) -> str:

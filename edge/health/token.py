@@ -5,11 +5,11 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-import os
 import secrets
 from typing import TYPE_CHECKING
 
 from edge.errors import StateError
+from edge.health.files import write_whole
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,14 +39,8 @@ def write_token(path: Path, token: str) -> None:
 
     :raises StateError: it cannot be written.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w", encoding="ascii") as file:
-            file.write(f"{_PREFIX}{digest(token).hex()}\n")
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        write_whole(path, f"{_PREFIX}{digest(token).hex()}\n".encode(), mode=0o600)
     except OSError as error:
         raise StateError(
             f"the token's hash cannot be stored at {path}: {error.strerror}",
