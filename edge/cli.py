@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from edge import __version__
-from edge.app import acts_cli, doctor_cli, label_cli, model_cli, picture_cli, site_cli
+from edge.app import acts_cli, bench_cli, doctor_cli, label_cli, model_cli, picture_cli, site_cli
 from edge.errors import EX_IOERR, EX_OK, EX_USAGE, KioskError
 
 if TYPE_CHECKING:
@@ -137,6 +137,7 @@ def _add_alert_commands(commands: Any) -> None:
     picture_cli.add_to(commands, default_config=DEFAULT_CONFIG)
     doctor_cli.add_to(commands, default_config=DEFAULT_CONFIG)
     acts_cli.add_to(commands, default_config=DEFAULT_CONFIG)
+    bench_cli.add_to(commands, default_config=DEFAULT_CONFIG)
     label_cli.add_to(commands, default_config=DEFAULT_CONFIG)
     model_cli.add_model_commands(commands, DEFAULT_CONFIG)
     site_cli.add_to(commands, default_config=DEFAULT_CONFIG)
