@@ -29,7 +29,7 @@ FIRST_RETRY_S = 1.0
 LONGEST_RETRY_S = 30.0
 PRUNE_EVERY_S = 600.0
 CHORE_EVERY_S = 5.0
-STEP_S = 20.0  # the longest honest step: pictures, rows and chores on a slow card
+STEP_S = 15.0  # the longest honest step: pictures, rows and chores on a slow card
 
 
 @dataclass(frozen=True, slots=True)

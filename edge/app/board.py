@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from edge.types import Incident
 
 _REFRESH_S = 2.0
-_HONEST_S = 20.0  # a look at a slow disk, and the pause after it
+_HONEST_S = 15.0  # a look at a slow disk, and the pause after it
 _STUCK_S = 30.0  # the slowest honest turn of the loop is far below
 _RECENT = 20
 
