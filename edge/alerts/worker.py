@@ -35,7 +35,7 @@ IN_MEMORY = -1  # row number of an alert that has none
 IDLE_S = 5.0  # a technician's command beside the service cannot wake it, and does not want to wait long
 STORE_TROUBLE_S = 5.0
 EXPIRE_EVERY_S = 3600.0
-STEP_S = 20.0  # the longest honest step without a send
+STEP_S = 15.0  # the longest honest step without a send
 SEND_S = 300.0  # with one: the conversation's own limit, finding the server's address, and parting
 
 
