@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 from collections import Counter, deque
 from typing import TYPE_CHECKING
@@ -9,13 +10,17 @@ from typing import TYPE_CHECKING
 from edge.types import Alert, Severity
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Container, Sequence
 
+    from edge.alerts.outbox import Outbox
     from edge.clock import Clock
+
+log = logging.getLogger(__name__)
 
 WINDOW_S = 3600.0
 FEWEST = 2  # one alone is mailed as it is
 MOST_ROWS = 100
+_FOLD_MOST = 5_000
 _OF_INCIDENTS = frozenset({"opened", "escalated", "closed", "sheet"})
 
 
@@ -115,3 +120,26 @@ def digest_of(alerts: Sequence[Alert], *, clock: Clock, boot_id: str, software: 
         software=software,
         extra=tuple(rows),
     )
+
+
+def fold_waiting(outbox: Outbox, flood: FloodGate, *, but: Container[str], clock: Clock) -> None:
+    """Put all that wait for it into one digest.
+
+    :param but: alerts of which it is not known on disk how they stand.
+    :raises OutboxError: not stored; they wait on.
+    """
+    found = [
+        e.alert
+        for e in outbox.due(limit=_FOLD_MOST)
+        if e.alert is not None and foldable(e.alert) and e.alert_id not in but
+    ]
+    if len(found) >= FEWEST:
+        newest = found[-1]
+        digest = digest_of(found, clock=clock, boot_id=outbox.boot_id, software=newest.software)
+        outbox.fold([a.alert_id for a in found], digest)
+        log.warning(
+            f"{len(found)} mails beyond the limit become one digest",
+            extra={"kg": {"event": "alerts_folded", "count": len(found), "alert_id": digest.alert_id}},
+        )
+        found = []
+    flood.digested(left=len(found))

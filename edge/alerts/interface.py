@@ -45,3 +45,19 @@ class Channel(Protocol):
         :raises TemporaryRefusal: try later.
         :raises PermanentRefusal: trying again alone does not help.
         """
+
+
+class Memory(Protocol):
+    """Alerts that could not be stored: the writer's."""
+
+    def unstored(self) -> tuple[Alert, ...]: ...
+
+    def forget(self, alert_id: str) -> None: ...
+
+
+class Listener(Protocol):
+    """Tells the delivery when the network is back; starts and stops with it."""
+
+    def start(self) -> None: ...
+
+    def stop(self) -> None: ...

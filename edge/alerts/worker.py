@@ -7,10 +7,10 @@ import math
 import random
 import threading
 from dataclasses import replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from edge.alerts import delivery_log
-from edge.alerts.flood import FEWEST, digest_of, foldable
+from edge.alerts.flood import fold_waiting
 from edge.alerts.outbox_rows import WAITING, Entry
 from edge.alerts.pause import ChannelPause
 from edge.alerts.schedule import Backoff
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edge.alerts.flood import FloodGate
-    from edge.alerts.interface import Channel
+    from edge.alerts.interface import Channel, Listener, Memory
     from edge.alerts.outbox import Outbox
     from edge.clock import Clock
     from edge.types import Alert, EvidenceRef
@@ -30,29 +30,12 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _LOOK_PAST = 50  # held-back alerts that are looked past for one that may go: a test mail, a heartbeat
-_FOLD_MOST = 5_000
 IN_MEMORY = -1  # row number of an alert that has none
 IDLE_S = 5.0  # a technician's command beside the service cannot wake it, and does not want to wait long
 STORE_TROUBLE_S = 5.0
 EXPIRE_EVERY_S = 3600.0
 STEP_S = 15.0  # the longest honest step without a send
 SEND_S = 300.0  # with one: the conversation's own limit, finding the server's address, and parting
-
-
-class Memory(Protocol):
-    """Alerts that could not be stored: the writer's."""
-
-    def unstored(self) -> tuple[Alert, ...]: ...
-
-    def forget(self, alert_id: str) -> None: ...
-
-
-class Listener(Protocol):
-    """Calls :meth:`DeliveryWorker.line_is_back` when it is: a LineWatch."""
-
-    def start(self) -> None: ...
-
-    def stop(self) -> None: ...
 
 
 class DeliveryWorker:
@@ -214,7 +197,7 @@ class DeliveryWorker:
         if self._flood is not None and self._flood.digest_in_s() is not None:
             few += _LOOK_PAST
             if not urgent_only and self._flood.digest_in_s() == 0:
-                self._fold(self._flood)
+                fold_waiting(self._outbox, self._flood, but=self._unstored, clock=self._clock)
         held_back = False
         for entry in self._outbox.due(limit=few, urgent_only=urgent_only):
             if self._unstored.get(entry.alert_id, 0.0) > self._beat_s:
@@ -223,24 +206,6 @@ class DeliveryWorker:
                 return entry, held_back
             held_back = True
         return None, held_back
-
-    def _fold(self, flood: FloodGate) -> None:
-        """Put all that wait for it into one digest. :raises OutboxError: not stored; they wait on."""
-        found = [
-            e.alert
-            for e in self._outbox.due(limit=_FOLD_MOST)
-            if e.alert is not None and foldable(e.alert) and e.alert_id not in self._unstored
-        ]
-        if len(found) >= FEWEST:
-            newest = found[-1]
-            digest = digest_of(found, clock=self._clock, boot_id=self._outbox.boot_id, software=newest.software)
-            self._outbox.fold([a.alert_id for a in found], digest)
-            log.warning(
-                f"{len(found)} mails beyond the limit become one digest",
-                extra={"kg": {"event": "alerts_folded", "count": len(found), "alert_id": digest.alert_id}},
-            )
-            found = []
-        flood.digested(left=len(found))
 
     def _from_memory(self) -> Entry | None:
         """An alert that could not be stored, if one is to be tried now."""
