@@ -108,7 +108,7 @@ box_own_cgroups() { # this shell moves into a child group in every v1 hierarchy
   done </proc/self/cgroup
 }
 
-box_is_up() { box_in systemctl is-system-running 2>/dev/null | grep -Eq 'running|degraded'; }
+box_is_up() { box_in systemctl is-system-running 2>/dev/null | grep -Eq "${BOX_UP:-running|degraded}"; }
 box_is_gone() { ! box_pid >/dev/null; }
 
 box_wait() { # SECONDS COMMAND...
@@ -140,7 +140,7 @@ box_up() {
       </dev/null >"$BOX/console.log" 2>&1
   ) &
   echo $! >"$BOX/pid"
-  box_wait 60 box_is_up || {
+  box_wait 180 box_is_up || {
     tail -n 5 "$BOX/console.log" >&2
     box_cannot "the container did not boot"
   }
