@@ -1,0 +1,400 @@
+"""kiosk-guard-update as a process: signed releases built, switched, judged and taken back; the state survives both ways.
+
+A release here is the installed ``edge`` in a small wheel, started with the Python of the tests; systemd is a script.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import ensurepip
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tarfile
+import time
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from e2e.appliance_process import Config, free_port
+from fakes.mailserver import mail_server
+
+import edge
+from edge.alerts.database import open_database
+from edge.alerts.outbox import Outbox
+from edge.clock import SystemClock, boot_id
+from edge.models.shipped import shipped_behaviour, shipped_bundle
+from edge.types import Alert, Severity
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+REPO = Path(__file__).resolve().parents[2]
+UPDATE = REPO / "firmware_config" / "update" / "kiosk_guard_update.py"
+RELEASE = REPO / "firmware_config" / "release" / "make_release.py"
+
+LAUNCHER = """
+import os, sys
+here = os.path.dirname(os.path.abspath(__file__))
+code = f"import sys; sys.path.insert(0, {here!r}); from edge.cli import main; sys.exit(main())"
+def main():
+    os.execv(PYTHON, [PYTHON, "-c", code, *sys.argv[1:]])
+"""
+SYSTEMCTL = """#!/bin/sh
+# restart kiosk-guard.service: what runs is told to stop, what `current` names is started
+echo "$@" >>"$BOX/systemctl.log"
+[ ! -e "$BOX/pid" ] || kill "$(cat "$BOX/pid")" 2>/dev/null
+while [ -e "$BOX/pid" ] && kill -0 "$(cat "$BOX/pid")" 2>/dev/null; do sleep 0.1; done
+[ "$1" != stop ] || exit 0
+[ -e "$BOX/etc/kiosk-guard/kiosk-guard.toml" ] || exit 0
+"$BOX/opt/kiosk-guard/current/bin/kiosk-guard" run --config "$BOX/etc/kiosk-guard/kiosk-guard.toml" \
+  >>"$BOX/service.log" 2>&1 </dev/null &
+echo $! >"$BOX/pid"
+"""
+# What a next version may do to the state: only add. And what this one does badly: it is never ready.
+NEWER = {
+    "alerts/schema.py": """
+MIGRATIONS += (
+    "CREATE TABLE of_the_next_version (n INTEGER PRIMARY KEY);\\n"
+    "ALTER TABLE outbox ADD COLUMN of_the_next_version TEXT NOT NULL DEFAULT '';\\n",
+)
+""",
+    "app/board.py": '\nBoard.ready = lambda self: (False, "broken on purpose")\n',
+}
+
+
+class Maker:
+    """Who makes releases."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.key = Ed25519PrivateKey.generate()
+        self.key_path = folder / "release-key"
+        self.key_path.write_bytes(self.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+
+    def release(self, version: str, *, patches: dict[str, str] | None = None, key: Path | None = None) -> Path:
+        folder = self.folder / f"release-{version}"
+        wheels = folder / "wheelhouse"
+        wheels.mkdir(parents=True)
+        (pip,) = (Path(ensurepip.__file__).parent / "_bundled").glob("pip-*.whl")
+        shutil.copy(pip, wheels)
+        wheel = self._wheel(wheels, version, patches or {})
+        digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
+        (folder / "requirements.txt").write_text(f"kiosk-guard=={version} --hash=sha256:{digest}\n")
+        command = [sys.executable, str(RELEASE), "pack", str(folder), "--version", version, "--out", str(self.folder)]
+        done = subprocess.run(
+            [*command, "--key", str(key or self.key_path)], capture_output=True, text=True, check=True, timeout=60
+        )
+        return Path(done.stdout.strip())
+
+    def _wheel(self, folder: Path, version: str, patches: dict[str, str]) -> Path:
+        wheel = folder / f"kiosk_guard-{version}-py3-none-any.whl"
+        info = f"kiosk_guard-{version}.dist-info"
+        package = Path(edge.__file__).parent
+        files: dict[str, bytes] = {
+            f"edge/{path.relative_to(package).as_posix()}": path.read_bytes()
+            for path in package.rglob("*")
+            if path.is_file() and "__pycache__" not in path.parts
+        }
+        for name, bundle in {"shipped": shipped_bundle(), "behaviour": shipped_behaviour()}.items():
+            for path in bundle.rglob("*"):  # in a source tree they lie elsewhere
+                if path.is_file():
+                    files[f"edge/models/{name}/{path.relative_to(bundle).as_posix()}"] = path.read_bytes()
+        for name, more in patches.items():
+            files[f"edge/{name}"] += more.encode()
+        files["launch_kiosk.py"] = f"PYTHON = {sys.executable!r}\n{LAUNCHER}".encode()
+        files[f"{info}/METADATA"] = f"Metadata-Version: 2.1\nName: kiosk-guard\nVersion: {version}\n".encode()
+        files[f"{info}/WHEEL"] = b"Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        files[f"{info}/entry_points.txt"] = b"[console_scripts]\nkiosk-guard = launch_kiosk:main\n"
+        with zipfile.ZipFile(wheel, "w") as out:
+            rows = []
+            for name, content in files.items():
+                out.writestr(name, content)
+                digest = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()
+                rows.append(f"{name},sha256={digest},{len(content)}")
+            out.writestr(f"{info}/RECORD", "\n".join([*rows, f"{info}/RECORD,,"]) + "\n")
+        return wheel
+
+
+class Box:
+    """A tree in place of /, with the key pinned."""
+
+    def __init__(self, root: Path, maker: Maker) -> None:
+        self.root = root
+        self.etc = root / "etc/kiosk-guard"
+        (self.etc / "release-keys").mkdir(parents=True)
+        pem = maker.key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+        (self.etc / "release-keys" / "operator.pub").write_bytes(pem)
+        self.systemctl = root / "systemctl"
+        self.systemctl.write_text(SYSTEMCTL)
+        self.systemctl.chmod(0o755)
+        self.health = "http://127.0.0.1:9"
+
+    def update(
+        self, *arguments: object, trial_s: float = 1.0, ready_s: float = 1.0, script: Path = UPDATE
+    ) -> subprocess.CompletedProcess[str]:
+        options = ["--root", self.root, "--systemctl", self.systemctl, "--health", self.health]
+        options += ["--trial-s", trial_s, "--ready-s", ready_s]
+        return subprocess.run(
+            [sys.executable, "-I", str(script), *map(str, options), *map(str, arguments)],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=400,
+            env={**os.environ, "BOX": str(self.root)},
+        )
+
+    @property
+    def current(self) -> str:
+        link = self.root / "opt/kiosk-guard/current"
+        return link.readlink().name if link.is_symlink() else ""
+
+    @property
+    def releases(self) -> list[str]:
+        return sorted(p.name for p in (self.root / "opt/kiosk-guard/releases").glob("*"))
+
+    def read(self, name: str) -> dict[str, Any]:
+        path = self.root / "var/lib/kiosk-guard-update" / name
+        return dict(json.loads(path.read_text())) if path.exists() else {}
+
+    def adopt(self, version: str) -> None:
+        """Put a release there as an installation would, without building anything."""
+        place = self.root / "opt/kiosk-guard/releases" / version
+        (place / "bin").mkdir(parents=True)
+        for tag in (".kiosk-guard-complete", ".made-by-kiosk-guard"):
+            (place / tag).touch()
+        (place / "bin/kiosk-guard").write_text("#!/bin/sh\n")
+        (place / "bin/kiosk-guard").chmod(0o755)
+        link = self.root / "opt/kiosk-guard/current"
+        link.unlink(missing_ok=True)
+        link.symlink_to(f"releases/{version}")
+
+
+@pytest.fixture(scope="module")
+def maker(tmp_path_factory: pytest.TempPathFactory) -> Maker:
+    return Maker(tmp_path_factory.mktemp("maker"))
+
+
+@pytest.fixture(scope="module")
+def good(maker: Maker) -> Path:
+    return maker.release("0.9.1")
+
+
+@pytest.fixture
+def box(tmp_path: Path, maker: Maker) -> Box:
+    return Box(tmp_path, maker)
+
+
+def repacked(archive: Path, folder: Path, name: str, content: bytes | None) -> Path:
+    """The release with one file changed, added, or (None) left out."""
+    out = folder / "changed.tar"
+    unpacked = folder / "unpacked"
+    with tarfile.open(archive) as tar:
+        tar.extractall(unpacked, filter="data")
+    if content is None:
+        (unpacked / name).unlink()
+    else:
+        (unpacked / name).write_bytes(content)
+    with tarfile.open(out, "w") as tar:
+        for path in sorted(unpacked.rglob("*")):
+            if path.is_file():
+                tar.add(path, arcname=path.relative_to(unpacked).as_posix())
+    return out
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("requirements.txt", b"other\n", "requirements.txt: missing, changed or unknown"),
+        ("more.txt", b"other\n", "more.txt: missing, changed or unknown"),
+        ("requirements.txt", None, "requirements.txt: missing"),
+        ("release.json", b"{}", "no trusted key signed this release"),
+        ("release.json.sig", b"0" * 64, "no trusted key signed this release"),
+        ("release.json.sig", None, "not signed"),
+        ("release.json", None, "this is no release"),
+    ],
+)
+def test_what_the_maker_did_not_sign_is_refused(  # noqa: PLR0917 - fixtures and parameters
+    box: Box, good: Path, tmp_path: Path, name: str, content: bytes | None, words: str
+) -> None:
+    box.adopt("0.9.0")
+    done = box.update("install", repacked(good, tmp_path, name, content))
+    assert done.returncode == 65
+    assert words in done.stdout
+    assert (box.current, box.releases) == ("0.9.0", ["0.9.0"])
+
+
+def test_another_makers_release_junk_and_a_box_without_keys_are_refused(box: Box, good: Path, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    stranger = Maker(tmp_path / "other")
+    (tmp_path / "junk.tar").write_bytes(b"junk" * 1000)
+    assert box.update("install", stranger.release("9.9")).returncode == 65
+    assert box.update("install", tmp_path / "junk.tar").returncode == 65
+    (box.etc / "release-keys" / "operator.pub").unlink()
+    done = box.update("install", good)
+    assert done.returncode == 65
+    assert "holds no key" in done.stdout
+    assert box.current == ""
+
+
+def test_an_older_release_needs_force(box: Box, good: Path) -> None:
+    box.adopt("0.10.0")
+    done = box.update("install", good)
+    assert done.returncode == 65
+    assert "0.9.1 is older than 0.10.0" in done.stdout
+    assert box.current == "0.10.0"
+
+
+def test_a_release_that_is_never_ready_is_taken_back_and_not_tried_again(box: Box, good: Path) -> None:
+    box.adopt("0.9.0")
+    done = box.update("install", good)  # nobody listens at its health address
+    assert done.returncode == 70, done.stdout + done.stderr
+    assert box.current == "0.9.0"
+    assert "0.9.1" in box.read("failed.json")
+    assert box.read("trial.json") == {}
+    assert (box.root / "systemctl.log").read_text().split("\n")[:2] == ["restart kiosk-guard.service"] * 2
+    again = box.update("install", good)
+    assert again.returncode == 65
+    assert "failed here" in again.stdout
+
+
+def start_trial(box: Box, *, boots: int = 0) -> None:
+    """As a power cut in the middle of a trial leaves it."""
+    box.adopt("0.9.0")
+    box.adopt("0.9.1")
+    state = box.root / "var/lib/kiosk-guard-update"
+    state.mkdir(parents=True)
+    told = {"version": "0.9.1", "previous": "0.9.0", "boots": boots, "was_ready": True}
+    (state / "trial.json").write_text(json.dumps(told))
+
+
+def test_a_release_with_which_the_box_boots_again_and_again_is_taken_back(box: Box) -> None:
+    start_trial(box)
+    for _ in range(2):
+        assert box.update("boot").returncode == 0
+        assert box.current == "0.9.1"
+    assert box.update("boot").returncode == 70
+    assert box.current == "0.9.0"
+    assert not (box.root / "systemctl.log").exists(), "the service is about to start anyway"
+
+
+def test_a_trial_whose_switch_never_came_is_forgotten(box: Box) -> None:
+    start_trial(box)
+    box.root.joinpath("opt/kiosk-guard/current").unlink()
+    box.root.joinpath("opt/kiosk-guard/current").symlink_to("releases/0.9.0")
+    assert box.update("boot").returncode == 0
+    assert box.current == "0.9.0"
+    assert box.read("trial.json") == {}
+
+
+def test_a_way_back_that_was_cut_off_is_finished_at_boot(box: Box) -> None:
+    start_trial(box)
+    (box.root / "var/lib/kiosk-guard-update/failed.json").write_text(json.dumps({"0.9.1": "it was bad"}))
+    assert box.update("boot").returncode == 70
+    assert box.current == "0.9.0"
+
+
+def test_half_a_release_is_removed_and_never_run(box: Box) -> None:
+    box.adopt("0.9.0")
+    box.adopt("0.9.1")
+    box.root.joinpath("opt/kiosk-guard/current").unlink()
+    box.root.joinpath("opt/kiosk-guard/current").symlink_to("releases/0.9.0")
+    box.root.joinpath("opt/kiosk-guard/releases/0.9.1/.kiosk-guard-complete").unlink()
+    box.update("boot")
+    assert box.releases == ["0.9.0"]
+
+
+def test_without_an_address_nothing_is_fetched(box: Box) -> None:
+    box.adopt("0.9.0")
+    assert box.update("fetch").returncode == 0
+    (box.etc / "update.conf").write_text("[update]\nurl = http://files.example/\n")
+    assert box.update("fetch").returncode == 65
+
+
+def alert(number: int) -> Alert:
+    clock = SystemClock()
+    now = clock.utc_now()
+    return Alert(
+        alert_id=f"before-{number}.opened",
+        kind="opened",
+        incident_id=f"before-{number}",
+        severity=Severity.LOW,
+        camera="lobby",
+        rule="loitering",
+        zone="lobby",
+        opened_utc=now,
+        closed_utc=None,
+        created_utc=now,
+        created_mono_s=clock.monotonic_s(),
+        boot_id=boot_id(),
+        clock_synced=True,
+        what="has stayed for",
+        value=40.0,
+        threshold=30.0,
+        unit="s",
+        model="m 1",
+        software="kiosk-guard",
+    )
+
+
+@pytest.fixture
+def running(box: Box) -> Iterator[Box]:
+    yield box
+    pid = box.root / "pid"
+    if pid.exists():
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(int(pid.read_text()), signal.SIGKILL)
+
+
+def test_a_full_queue_an_upgrade_a_failed_health_and_the_way_back_lose_no_mail(running: Box, maker: Maker) -> None:
+    box = running
+    mail_port, health_port = free_port(), free_port()
+    box.health = f"http://127.0.0.1:{health_port}"
+    made = Config(box.etc)
+    made.cameras[0]["loop"] = True
+    made.mail_to(mail_port)  # nobody answers there yet
+    made.tables["email"] |= {"max_per_hour": 0, "heartbeat_h": 0.0}
+    made.tables["health"] = {"port": health_port}
+    made.tables["state"] = {"dir": str(box.root / "state")}
+    made.write()
+    (box.root / "state").mkdir()
+    database = open_database(box.root / "state", clock=SystemClock())
+    outbox = Outbox(database, clock=SystemClock(), boot_id=boot_id())
+    queued = [alert(number) for number in range(60)]
+    for one in queued:
+        outbox.enqueue(one)
+    database.close()
+
+    first = box.update("install", maker.release("1.0.0"), trial_s=2, ready_s=90)
+    assert first.returncode == 0, first.stdout + first.stderr
+    assert box.current == "1.0.0"
+    second = box.update("install", maker.release("1.1.0", patches=NEWER), trial_s=90, ready_s=45)
+    assert second.returncode == 70, second.stdout + second.stderr
+    assert "broken on purpose" in second.stdout
+    assert box.current == "1.0.0"
+
+    database = open_database(box.root / "state", clock=SystemClock())
+    with database.reading() as connection:
+        tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master")}
+    assert "of_the_next_version" in tables, "the newer release never touched the state"
+    database.close()
+
+    wanted = {f"<{one.alert_id}@" for one in queued}
+    kiosk_guard = box.root / "opt/kiosk-guard/current/bin/kiosk-guard"
+    with mail_server(port=mail_port) as (mailbox, _):
+        # The pauses have grown meanwhile; a technician would not wait for them either.
+        subprocess.run([kiosk_guard, "outbox", "retry", "--config", made.path], check=True, timeout=120)
+        until = time.monotonic() + 120
+        while wanted and time.monotonic() < until:
+            arrived = b"".join(mail.content for mail in list(mailbox.mails)).decode()
+            wanted = {w for w in wanted if w not in arrived}
+            time.sleep(0.5)
+    assert wanted == set()
