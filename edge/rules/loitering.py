@@ -9,18 +9,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edge.rules.appearance import Look, colours_of, is_grey
+from edge.rules.distance import feet_of, to_edge_px
 from edge.rules.dwell import Stays, zones_of
 from edge.types import Observation, Severity, ZoneKind
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from edge.types import Bool, Scene
+    from edge.types import Bool, Scene, Zone
 
 _GRACE_S = 2.0
 _FORGET_S = 60.0  # a track that was not published for this long does not come back: ids are never used again
 _HALVES = 2.0
 _LOOK_EVERY_S = 0.2
+_NEAR_EDGE = 1.0  # body heights: where somebody is first seen who has just come in
 _ALIKE = 0.92  # rendered people: all who came back are above, no two different ones
 _MOST_KEPT = 300  # people who left, whose colours are kept
 
@@ -35,6 +37,7 @@ class _Person:
     visits: deque[tuple[float, float]] = field(default_factory=deque)  # earlier ones: (end, seconds not at the machine)
     look: Look = field(default_factory=Look)
     looked_s: float = float("-inf")
+    came_in: bool = False  # over the zone's edge: who appears in the middle was there before, hidden or overlooked
 
     @property
     def idle_s(self) -> float:
@@ -111,7 +114,7 @@ class Loitering:
                 self._stays[zone.name] = Stays(person_classes=self._person_classes, grace_s=_GRACE_S, walks_in=True)
                 self._people[zone.name] = {}
             dwell = self._stays[zone.name].update(scene, zone, inside)
-            over = self._judge(self._people[zone.name], dwell, machine, scene)
+            over = self._judge(self._people[zone.name], dwell, machine, scene, zone)
             if not over:
                 continue
             worst = max(over.values(), key=lambda e: e.rank)
@@ -132,7 +135,7 @@ class Loitering:
         return found
 
     def _judge(
-        self, people: dict[int, _Person], dwell: Mapping[int, float], machine: Bool, scene: Scene
+        self, people: dict[int, _Person], dwell: Mapping[int, float], machine: Bool, scene: Scene, zone: Zone
     ) -> dict[int, _Excess]:
         now = scene.frame.t_mono_s
         at_machine = set(scene.tracks.track_id[machine].tolist())
@@ -150,7 +153,7 @@ class Loitering:
             while person.visits and person.visits[0][0] < now - self._window_s:
                 person.visits.popleft()
         if self._visits:
-            self._look(people, dwell, scene)
+            self._look(people, dwell, scene, zone)
         for track in dwell:
             excess = self._excess(people[track], self._earlier(people, track, now))
             if excess:
@@ -169,14 +172,19 @@ class Loitering:
         for track in [t for t, p in people.items() if t in gone or now - p.last_s > keep_s]:
             del people[track]
 
-    def _look(self, people: dict[int, _Person], dwell: Mapping[int, float], scene: Scene) -> None:
+    def _look(self, people: dict[int, _Person], dwell: Mapping[int, float], scene: Scene, zone: Zone) -> None:
         """Look at the clothes of those in the zone."""
         now, tracks, image = scene.frame.t_mono_s, scene.tracks, scene.frame.image
         due = [t for t in dwell if now - people[t].looked_s >= _LOOK_EVERY_S - 1e-6]
         if not due or is_grey(image):
             return
         boxes = dict(zip(tracks.track_id.tolist(), tracks.xyxy, strict=True))
+        firsts = boxes if tracks.first_xyxy is None else dict(zip(boxes, tracks.first_xyxy, strict=True))
         for track in due:
+            if not people[track].look.count:
+                first = firsts[track][None]
+                away = float(to_edge_px(feet_of(first), zone, scene.frame.size)[0])
+                people[track].came_in = away < _NEAR_EDGE * max(float(first[0, 3] - first[0, 1]), 1.0)
             people[track].looked_s = now
             colours = colours_of(image, boxes[track])
             if colours is not None:
@@ -189,6 +197,8 @@ class Loitering:
         person = people[track]
         since = now - self._window_s
         own = len(person.visits)
+        if not person.came_in:
+            return own
         others = (
             1 + len(p.visits)
             for t, p in people.items()

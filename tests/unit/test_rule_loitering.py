@@ -80,14 +80,19 @@ def test_nobody_is_remembered_for_ever() -> None:
 
 
 def dressed(
-    t: float, track: int | None, top: tuple[int, int, int], *, legs: tuple[int, int, int] = (40, 40, 60)
+    t: float,
+    track: int | None,
+    top: tuple[int, int, int],
+    *,
+    legs: tuple[int, int, int] = (40, 40, 60),
+    x: float = INSIDE,
 ) -> Scene:
     """The lobby, and in it somebody in these colours (BGR)."""
     image = np.full((SIZE[1], SIZE[0], 3), (120, 140, 150), np.uint8)
     if track is None:
         made = scene(t, zones=[LOBBY, MACHINE])
     else:
-        one = Thing(track, x=INSIDE)
+        one = Thing(track, x=x)
         x1, y1, x2, y2 = (int(v) for v in one.box)
         middle = (y1 + y2) // 2
         image[y1:middle, x1:x2], image[middle:y2, x1:x2] = top, legs
@@ -123,6 +128,11 @@ def test_who_comes_back_in_the_same_clothes_is_counted() -> None:
 
 def test_other_people_are_not_counted_as_one() -> None:
     assert visit(rule(visits=3), [0, 20, 40, 60, 80], [RED, BLUE, GREEN, RED, BLUE]) == []
+
+
+def test_who_appears_in_the_middle_has_not_come_in() -> None:
+    """Somebody who was hidden for a while, or overlooked, is no visitor."""
+    assert visit(rule(visits=3), [0, 20, 40], [RED, RED, RED], x=INSIDE + 60) == []
 
 
 def test_visits_are_counted_within_the_window_only() -> None:
