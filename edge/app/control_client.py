@@ -63,9 +63,10 @@ class ControlClient:
         :param failing: statuses of failure that are an answer all the same.
         """
         connection = _UnixConnection(self._path, self._timeout_s)
+        headers = {"Host": "localhost", "Connection": "close", "Content-Type": "application/json"}
         text = None if body is None else json.dumps(body)
         try:
-            connection.request(method, path, text, {"Host": "localhost", "Connection": "close"})
+            connection.request(method, path, text, headers)
             answer = connection.getresponse()
             content = answer.read()
         except FileNotFoundError:

@@ -19,11 +19,11 @@ from edge.app.build import build_detector, bundle_path
 from edge.app.build_cameras import build_camera, camera_source
 from edge.app.control_client import ControlClient, NotAllowed, ServiceDown
 from edge.app.fault_board import fault_checks
-from edge.app.mail_channel import build_channel
+from edge.app.mail_channel import build_channel, secret_path
 from edge.app.state import as_owner, state_path
 from edge.cameras.source import Kind
 from edge.clock import SystemClock, boot_id
-from edge.config import load, resolve
+from edge.config import load
 from edge.config.salvage import salvage
 from edge.detect.onnx import OnnxDetector
 from edge.errors import CameraEnded, CameraLost, ConfigError, KioskError
@@ -231,17 +231,13 @@ class Doctor:
             return
         uid = state_dir.stat().st_uid if state_dir.exists() else os.geteuid()
         if self._config.email.password_file:
-            yield box.check_secret(self._file(self._config.email.password_file), "mail password")
+            yield box.check_secret(secret_path(self._path, self._config.email.password_file), "mail password")
         for table in self._config.cameras:
             if table.password_file:
-                yield box.check_secret(self._file(table.password_file), f"password of {table.name}")
+                yield box.check_secret(secret_path(self._path, table.password_file), f"password of {table.name}")
             try:
                 source = camera_source(self._path, table)
             except KioskError:  # told with the camera
                 continue
             if source.kind is Kind.V4L2 and source.target.startswith("/dev/"):
                 yield box.check_device(Path(source.target), uid)
-
-    def _file(self, named: str) -> Path:
-        """A file with a secret, as the service finds it; its credentials folder is not ours to see."""
-        return resolve(self._path, os.path.expandvars(named))

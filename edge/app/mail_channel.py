@@ -20,16 +20,12 @@ if TYPE_CHECKING:
 def read_secret(config_path: Path, file: str, key: str) -> str:
     """The one line of a file; "" where none is named.
 
-    :param file: ``$CREDENTIALS_DIRECTORY`` in it is replaced; where nobody has set it (a command of root's, outside the
-        service), by the configuration's folder, which is where the unit takes its credentials from.
     :param key: the configuration key that names it, for the message.
     :raises ConfigError: it cannot be read.
     """
     if not file:
         return ""
-    if not os.environ.get("CREDENTIALS_DIRECTORY"):
-        file = file.removeprefix("$CREDENTIALS_DIRECTORY/")
-    path = resolve(config_path, os.path.expandvars(file))
+    path = secret_path(config_path, file)
     try:
         return path.read_text(encoding="utf-8").rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as error:
@@ -38,6 +34,17 @@ def read_secret(config_path: Path, file: str, key: str) -> str:
             f"{config_path}: {key}: {path} cannot be read: {reason}",
             hint="one line with the password, readable for the service's user",
         ) from None
+
+
+def secret_path(config_path: Path, file: str) -> Path:
+    """Where a secret that the configuration names lies.
+
+    :param file: ``$CREDENTIALS_DIRECTORY`` in it is replaced; where nobody has set it (a command of root's, outside the
+        service), by the configuration's folder, which is where the unit takes its credentials from.
+    """
+    if not os.environ.get("CREDENTIALS_DIRECTORY"):
+        file = file.removeprefix("$CREDENTIALS_DIRECTORY/")
+    return resolve(config_path, os.path.expandvars(file))
 
 
 def build_channel(
