@@ -38,9 +38,10 @@
       const points = shape.polygon.map((c) => px(c).join(",")).join(" ");
       const node = make(open ? "polyline" : "polygon", {points, class: `${kind}${shape === chosen ? " chosen" : ""}${own ? "" : " fixed"}`}, svg);
       if (own && !setting) { node.addEventListener("pointerdown", (event) => { event.stopPropagation(); choose(shape); }); }
-      if (shape.polygon.length) {
-        const [x, y] = px(shape.polygon.reduce((a, b) => (a[0] + a[1] <= b[0] + b[1] ? a : b)));
-        make("text", {x: x + 6, y: Math.max(16, y + 18)}, svg).textContent = `${shape.name}${isMask(shape) ? " (mask)" : ""}`;
+      if (shape.polygon.length && (!chosen || shape === chosen)) {
+        const n = shape.polygon.length, middle = shape.polygon.reduce((a, b) => [a[0] + b[0] / n, a[1] + b[1] / n], [0, 0]);
+        const [x, y] = px(shape === chosen ? shape.polygon.reduce((a, b) => (a[1] <= b[1] ? a : b)) : middle);
+        make("text", {x, y: Math.max(16, shape === chosen ? y - 16 : y + 4), "text-anchor": "middle"}, svg).textContent = `${shape.name}${isMask(shape) ? " (mask)" : ""}`;
       }
     }
     if (chosen) { corners(chosen); }
