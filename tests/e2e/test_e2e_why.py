@@ -5,6 +5,8 @@ from __future__ import annotations
 import signal
 from typing import TYPE_CHECKING, Any
 
+from edge.app.control_client import ControlClient
+
 if TYPE_CHECKING:
     from e2e.appliance_process import Config
 
@@ -25,9 +27,7 @@ def test_maintenance_silences_a_running_box_and_why_tells_it(start: Any, run: An
     assert "10.0 min" in done.stdout
     box.wait_for("maintenance", on=True)
     assert "new paint" in run("maintenance", "status", "--config", path).stdout
-    _, health = box.ask("/health")
-    assert "new paint" in health
-    box.wait_for("maintenance", on=True)
+    assert "new paint" in str(ControlClient(path.parent / "state").health())
 
     assert run("maintenance", "off", "--config", path).stdout == "maintenance mode is off\n"
     box.wait_for("maintenance", on=False)
