@@ -40,6 +40,7 @@ remove_files() {
   [ -z "$DRY_RUN" ] || return 0
   remove_made_folders
   rm -f -- "$ROOT"/var/lib/systemd/timers/stamp-kiosk-guard*
+  rmdir -- "$ROOT/var/lib/systemd/timers" 2>/dev/null || true # there since the first timer with a memory; ours, if empty
   systemctl daemon-reload
   if grep -q journald.conf.d "$PUT"; then systemctl restart systemd-journald.service; fi
   { udevadm control --reload; } >/dev/null 2>&1 || true
