@@ -100,7 +100,7 @@ class RecordedDisk:
 
     def cuts(self, points: list[int], rng: random.Random) -> Iterator[tuple[int, Path]]:
         """For each point (ascending) the disk after a cut there, mounted; the journal has been replayed."""
-        durable, cut = self.work / "durable.raw", self.work / "cut.raw"
+        durable = self.work / "durable.raw"
         run("cp", "--sparse=always", str(self._start), str(durable))
         waiting = list(points)
         pending: list[Write] = []
@@ -114,6 +114,8 @@ class RecordedDisk:
                 pending.append(write)
             while waiting and waiting[0] == number:
                 waiting.pop(0)
+                # A name of its own: the kernel may keep the last loop device, and what it remembers of it, for a while.
+                cut = self.work / f"cut-{number}.raw"
                 run("cp", "--sparse=always", str(durable), str(cut))
                 kept = [w for w in pending if rng.random() < 0.5]
                 rng.shuffle(kept)
@@ -123,6 +125,7 @@ class RecordedDisk:
                     yield number, self.folder
                 finally:
                     run("umount", str(self.folder))
+                    cut.unlink()
 
     def _apply(self, image: Path, writes: list[Write]) -> None:
         with self._log.open("rb") as log, image.open("r+b", buffering=0) as file:
