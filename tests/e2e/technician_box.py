@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -80,6 +81,11 @@ def running_box(command: Path, folder: Path, *, secret: str = "") -> Iterator[Bo
         process = Process(command, folder / "kiosk-guard.toml")
         try:
             url = process.wait_for("started", timeout_s=120.0)["health_url"].rstrip("/")
-            yield Box(process, url, token, state, mailbox)
+            box = Box(process, url, token, state, mailbox)
+            until_s = time.monotonic() + 60.0
+            while box.ask("GET", "/readyz").status_code != 200:  # the first picture is judged
+                assert time.monotonic() < until_s, box.ask("GET", "/readyz?verbose").text
+                time.sleep(0.1)
+            yield box
         finally:
             process.end()
