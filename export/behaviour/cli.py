@@ -29,30 +29,27 @@ TASKS = (
     Task(
         "assault",
         WindowSpec(
-            seconds=2.0,
-            mean_s=0.8,
+            seconds=1.4,  # the clips to learn from have two seconds
+            mean_s=0.4,
             features=tuple(f"{how}:{c}" for how in ("median", "q80", "spread") for c in (*_MOVES, *_TOGETHER)),
             max_move=99.0,
             max_edge=1.1,
             min_close=0.0,
             together=True,
         ),
-        many=True,
     ),
     Task(
         "machine_tampering",
         WindowSpec(
             seconds=4.0,
             mean_s=2.0,
-            features=tuple(
-                f"median:{c}"
-                for c in ("jerk", "stature", "reshape", "around_change", "inner", "move", "speed", "change")
-            ),
+            # How rough the movement is, and no more. The boxes' own changes would find one clip more of these, but they
+            # are also a detector's unsteadiness on small, soft pictures: that model took a rendered queue for tampering.
+            features=("median:jerk", "q80:jerk"),
             max_move=0.6,
             max_edge=0.3,
             min_close=0.0,
         ),
-        many=False,
     ),
 )
 # Clips without the behaviour that may answer all the same, when the threshold is set.
@@ -110,7 +107,7 @@ def _train(args: argparse.Namespace) -> None:
         measured = figures(found, limit, sum(_seconds(seen[c.path]) for c in clips))
         if spoilt:
             measured |= _spoilt(task, samples, scene, spoilt, limit)
-        learnt[task.name] = (task, fit(task, [s for each in samples for s in each], scene), limit, measured)
+        learnt[task.name] = (task, fit([s for each in samples for s in each], scene), limit, measured)
         for line in table(task.name, found, limit, measured):
             print(line)
     manifest = write_bundle(

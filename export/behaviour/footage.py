@@ -82,13 +82,10 @@ def footage(clip: Path, detector: OnnxDetector, cache: Path | None, *, spoil: Sp
     return taken
 
 
-def moments(clip: Footage, *, pace: float = 1.0) -> Iterator[Moment]:
-    """What the kiosk's own tracker and features make of a clip, frame by frame.
-
-    :param pace: 0.8: as if everything happened at 0.8 of its speed.
-    """
+def moments(clip: Footage) -> Iterator[Moment]:
+    """What the kiosk's own tracker and features make of a clip, frame by frame."""
     tracker, motion, rows = Tracker(), Motion(), Rows()
-    for at_s, small, (boxes, scores) in zip(clip.t_s / pace, clip.small, clip.found, strict=True):
+    for at_s, small, (boxes, scores) in zip(clip.t_s, clip.small, clip.found, strict=True):
         t_s = float(at_s)
         seen = Detections(boxes.copy(), scores.copy(), np.zeros(len(scores), np.int64))
         tracks = tracker.update(seen, t_s, size=clip.size)

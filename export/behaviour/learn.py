@@ -28,17 +28,15 @@ if TYPE_CHECKING:
 
 STRETCH = 5.0  # features are log(1 + 5 x): differences between slow and slower count, too
 _STRENGTH = 0.1  # inverse of the regularisation
-_ROUNDS = 3
 _FEW = 8  # scenes with the behaviour; with no more, each scene is left out in turn
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A behaviour to learn. ``many``: not everybody in a clip that shows it takes part: only the likeliest third is learnt."""
+    """A behaviour to learn, and what is looked at for it."""
 
     name: str
     spec: WindowSpec
-    many: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +80,11 @@ class Outcome:
     silent: float
 
 
-def sample(task: Task, clip: Clip, footage: Footage, *, pace: float = 1.0) -> Sample:
+def sample(task: Task, clip: Clip, footage: Footage) -> Sample:
     """The windows of one clip."""
     windows, width = Windows(task.spec), footage.size[0]
     kept, ready_each, found, labels = [], [], [], []
-    for seen in moments(footage, pace=pace):
+    for seen in moments(footage):
         moment = seen
         if task.spec.together:
             moment = Moment(seen.t_s, *together(seen.rows, seen.xyxy))
@@ -94,8 +92,7 @@ def sample(task: Task, clip: Clip, footage: Footage, *, pace: float = 1.0) -> Sa
         if moment.names:
             ready, features = windows.features(moment.names, moment.rows, moment.xyxy, moment.t_s, width)
             found.append(features)
-            end_s = moment.t_s * pace
-            shown = clip.label(task.name, end_s - task.spec.seconds, end_s)
+            shown = clip.label(task.name, moment.t_s - task.spec.seconds, moment.t_s)
             labels += [-1 if shown is None else int(shown)] * len(ready)
         kept.append(moment)
         ready_each.append(ready)
@@ -103,23 +100,13 @@ def sample(task: Task, clip: Clip, footage: Footage, *, pace: float = 1.0) -> Sa
     return Sample(clip, kept, ready_each, np.concatenate(found) if found else empty, np.array(labels, np.int8), width)
 
 
-def fit(task: Task, samples: Sequence[Sample], scene: Mapping[Path, int]) -> Weights:
+def fit(samples: Sequence[Sample], scene: Mapping[Path, int]) -> Weights:
     """Learn from all windows that can be told; every scene counts the same within its kind."""
     features = np.concatenate([s.features for s in samples])
     label = np.concatenate([s.label for s in samples])
-    clip = np.concatenate([np.full(len(s.label), k) for k, s in enumerate(samples)]).astype(np.int64)
     group = np.concatenate([np.full(len(s.label), scene[s.clip.path]) for s in samples]).astype(np.int64)
     chosen = label >= 0
-    weights = _fitted(features[chosen], label[chosen], group[chosen])
-    for _ in range(_ROUNDS - 1 if task.many else 0):
-        likely = weights.probability(features)
-        chosen = label == 0
-        for one in np.unique(clip[label == 1]):
-            mine = np.flatnonzero((clip == one) & (label == 1))
-            best = mine[np.argsort(-likely[mine], kind="stable")]
-            chosen[best[: max(1, len(best) // 3)]] = True
-        weights = _fitted(features[chosen], label[chosen], group[chosen])
-    return weights
+    return _fitted(features[chosen], label[chosen], group[chosen])
 
 
 def answers(task: Task, weights: Weights, one: Sample) -> list[F32]:
@@ -151,7 +138,7 @@ def cross_validate(
     for fold in _folds(shows, groups, seed):
         left_out = set(groups[fold].tolist())
         known = [s[min(learn_from, len(s) - 1)] for s in samples if scene[s[0].clip.path] not in left_out]
-        weights = fit(task, known, scene)
+        weights = fit(known, scene)
         outcomes += [_outcome(task, weights, samples[k][0], int(groups[k])) for k in fold]
     return outcomes
 

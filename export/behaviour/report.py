@@ -31,8 +31,8 @@ def card(manifest: BehaviourManifest, outcomes: Mapping[str, Sequence[Outcome]])
     lines = [
         f"# {manifest.label}",
         "",
-        "Two small classifiers (logistic regression as ONNX, float32: eight to twenty-one weights each, so that quantising",
-        "would save nothing) over how people move: optical flow in and around their boxes, how their boxes change, who is near.",
+        "Two small classifiers (logistic regression as ONNX; float32, for two and some forty weights are nothing to quantise)",
+        "over how people move: optical flow in and around their boxes, how their boxes change, who is near.",
         f"Persons: {manifest.persons}. Made by `train-behaviour`; the features are `edge/behaviour`'s own.",
         "",
         f"**Thresholds.** {manifest.threshold_rule}",
@@ -48,7 +48,7 @@ def card(manifest: BehaviourManifest, outcomes: Mapping[str, Sequence[Outcome]])
 
 
 _LIMITS = """**Limits.** Everything below is cross-validated by scene, on very few scenes. The feature sets and gates were chosen
-by looking at cross-validated answers on these same clips (about twenty combinations): held-out footage will be worse. The
+by looking at cross-validated answers on these same clips (about thirty combinations): held-out footage will be worse. The
 clips of normal use are mostly stock film, the others mostly surveillance footage from the web: what differs between these
 two kinds (size of people in the picture, sharpness) is left out of the features on purpose. The footage has no stated licence
 and is not part of this project; only weights learnt from it are. Who moves unusually (children, wheelchairs, people who

@@ -1,0 +1,48 @@
+"""The rule that sets thresholds, and the figures that go with them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from export.behaviour.score import figures, ranked, threshold
+
+
+class Made(NamedTuple):
+    """What ``export.behaviour.learn.Outcome`` holds; that module needs scikit-learn."""
+
+    shown: float
+    silent: float
+    scene: int = 0
+    clip: Path = Path("made.mp4")
+
+
+WITH = [Made(0.9, -1, 1), Made(0.8, -1, 1), Made(0.3, 0.1, 2)]
+WITHOUT = [Made(-1, 0.6, 3), Made(-1, 0.2, 4), Made(-1, -1, 5)]
+
+
+def test_the_threshold_is_halfway_between_what_must_stay_silent_and_what_is_found() -> None:
+    assert threshold([*WITH, *WITHOUT], allowed=0) == pytest.approx(0.7)
+    assert threshold([*WITH, *WITHOUT], allowed=1) == pytest.approx(0.25)
+
+
+def test_where_nothing_stands_out_the_threshold_stays_above_all_that_must_be_silent() -> None:
+    assert threshold([Made(0.3, -1), Made(-1, 0.9)], allowed=0) == pytest.approx(0.95)
+    assert threshold([Made(0.5, -1)], allowed=0) == pytest.approx(0.25)
+
+
+def test_figures_count_clips_and_scenes_apart() -> None:
+    told = figures([*WITH, *WITHOUT], 0.7, 3600.0)
+    assert (told["clips_with"], told["clips_found"]) == (3, 2)
+    assert (told["scenes_with"], told["scenes_found"]) == (2, 1)
+    assert (told["clips_without"], told["clips_without_silent"], told["false_alarms"]) == (3, 3, 0)
+    assert told["false_alarms_per_hour_at_most"] == pytest.approx(3.0)
+    assert figures([*WITH, *WITHOUT], 0.5, 3600.0)["false_alarms"] == 1
+
+
+def test_ranked_is_the_share_of_pairs_in_the_right_order() -> None:
+    assert ranked([*WITH, *WITHOUT]) == pytest.approx(8 / 9)
+    assert ranked([Made(0.5, -1), Made(-1, 0.5)]) == 0.5
+    assert ranked([]) == 0.0
