@@ -8,15 +8,13 @@ import os
 import socket
 import struct
 import threading
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-import uvicorn
 
 from edge.errors import HealthError
 from edge.health.access import LOCAL_PEER, Peer
 from edge.health.listener import short_protocol
+from edge.health.quiet import QuietServer
 
 if TYPE_CHECKING:
     import asyncio
@@ -32,7 +30,6 @@ _SO_PEERGROUPS = 59  # Linux: the peer's supplementary groups
 _MOST_GROUPS = 1024
 _START_S = 10.0
 _STOP_S = 5.0
-_TURN_S = 15.0  # the longest honest turn of the server's loop, which takes a tenth of a second
 _MAX_CONNECTION_S = 60.0
 
 
@@ -46,23 +43,7 @@ class ControlSocket:
     def __init__(self, application: ASGIApp, *, folder: Path, state_dir: Path) -> None:
         self._path = folder / SOCKET_NAME
         self._link = state_dir / SOCKET_NAME
-        self._server = _Server(
-            uvicorn.Config(
-                application,
-                loop="asyncio",
-                http=_peer_protocol(),
-                ws="none",
-                lifespan="off",
-                interface="asgi3",
-                log_config=None,
-                log_level="error",
-                access_log=False,
-                server_header=False,
-                proxy_headers=False,
-                limit_concurrency=32,
-                timeout_graceful_shutdown=1,
-            )
-        )
+        self._server = QuietServer(application, http=_peer_protocol(), most=32)
         self._socket: socket.socket | None = None
         self._thread: threading.Thread | None = None
 
@@ -73,7 +54,7 @@ class ControlSocket:
     @property
     def due_s(self) -> float:
         """Monotonic time by which the server's loop moves again unless it hangs."""
-        return self._server.moved_s + _TURN_S
+        return self._server.due_s
 
     def start(self) -> None:
         """:raises HealthError: the socket cannot be made."""
@@ -188,20 +169,3 @@ def _peer_protocol() -> type[H11Protocol]:
                 transport.abort()
 
     return PeerProtocol
-
-
-class _Server(uvicorn.Server):
-    """Tells when it is up, and that it moves."""
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.up = threading.Event()
-        self.moved_s = time.monotonic()
-
-    async def on_tick(self, counter: int) -> bool:
-        self.moved_s = time.monotonic()
-        return await super().on_tick(counter)
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self.up.set()

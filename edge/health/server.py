@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import errno
 import ipaddress
@@ -10,16 +9,14 @@ import logging
 import os
 import socket
 import threading
-import time
 from typing import TYPE_CHECKING
-
-import uvicorn
 
 from edge.clock import SystemClock
 from edge.errors import HealthError
 from edge.health.endpoints import Endpoints
-from edge.health.listener import BoundedListener, Restraint, short_protocol
+from edge.health.listener import BoundedListener, short_protocol
 from edge.health.metrics import Figures
+from edge.health.quiet import QuietServer
 
 if TYPE_CHECKING:
     import ssl
@@ -34,12 +31,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_MAX_HEADER_BYTES = 16384
 _START_S = 10.0
 _STOP_S = 5.0
 # A browser gets the processor when the pipeline does not want it.
 _NICENESS = 5
-_TURN_S = 15.0  # the longest honest turn of the server's loop, which takes a tenth of a second
 
 
 class HealthServer:
@@ -91,29 +86,11 @@ class HealthServer:
             glance_paths=glance_paths,
         )
         self._application = self._endpoints.application(allowed_hosts=allowed_hosts)
-        config = uvicorn.Config(
-            self._application,
-            loop="asyncio",
-            http=short_protocol(max_connection_s),
-            ws="none",
-            lifespan="off",
-            interface="asgi3",
-            log_config=None,
-            log_level="error",  # malformed requests are the network's business, not the log's
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
-            backlog=128,
-            limit_concurrency=2 * max_connections,
-            timeout_keep_alive=5,
-            timeout_graceful_shutdown=1,
-            h11_max_incomplete_event_size=_MAX_HEADER_BYTES,
-        )
-        config.load()
-        config.ssl = tls
         self._tls = tls is not None
         self._max_connections = max_connections
-        self._server = _QuietServer(config, Restraint(share))
+        self._server = QuietServer(
+            self._application, http=short_protocol(max_connection_s), most=2 * max_connections, tls=tls, share=share
+        )
         self._socket: socket.socket | None = None
         self._thread: threading.Thread | None = None
 
@@ -130,7 +107,7 @@ class HealthServer:
     @property
     def due_s(self) -> float:
         """Monotonic time by which the server's loop moves again unless it hangs."""
-        return self._server.moved_s + _TURN_S
+        return self._server.due_s
 
     @property
     def url(self) -> str:
@@ -217,22 +194,3 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
-
-
-class _QuietServer(uvicorn.Server):
-    """Tells when it is up, and restrains itself."""
-
-    def __init__(self, config: uvicorn.Config, restraint: Restraint) -> None:
-        super().__init__(config)
-        self._restraint = restraint
-        self.up = threading.Event()
-        self.moved_s = time.monotonic()
-
-    async def on_tick(self, counter: int) -> bool:
-        self.moved_s = time.monotonic()
-        return await super().on_tick(counter)
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self._restraint.begin(asyncio.get_running_loop())
-        self.up.set()
