@@ -124,7 +124,7 @@ class Doctor:
             result = verify_golden(bundle, whole, thresholds=manifest.thresholds)
             yield Check("model proof", Status.PASS, f"{result.pictures} golden pictures are answered as they should be")
         except KioskError as error:
-            words = " ".join(str(error).split())
+            words = _words(error)
             yield Check("model", Status.FAIL, f"{words}. Install it again, or go back: kiosk-guard model rollback")
 
     def _camera(self, table: CameraTable, client: ControlClient) -> Iterator[Check]:
@@ -139,7 +139,7 @@ class Doctor:
                 source = camera_source(self._path, table)
                 frames = self._captured(table, source)
             except KioskError as error:
-                yield Check(f"camera:{table.name}", Status.FAIL, " ".join(str(error).split()))
+                yield Check(f"camera:{table.name}", Status.FAIL, _words(error))
                 return
             if frames:
                 height, width = frames[0].image.shape[:2]
@@ -188,7 +188,7 @@ class Doctor:
 
     def _outputs(self) -> Iterator[Check]:
         driver = self._config.outputs.driver
-        asked = self._of_service("outputs")
+        asked = self._of_service("gpio")
         if driver == "none":
             yield Check("outputs", Status.PASS, 'none: [outputs] driver = "none"')
         elif driver == "mock":
@@ -200,7 +200,7 @@ class Doctor:
                 open_pin_factory(driver).close()
                 yield Check("outputs", Status.PASS, f"the {driver} chip can be opened; try it: kiosk-guard test-alarm")
             except KioskError as error:
-                yield Check("outputs", Status.FAIL, " ".join(str(error).split()))
+                yield Check("outputs", Status.FAIL, _words(error))
 
     def _mail(self) -> Check:
         """Connect, encrypt and log in; nothing is sent."""
@@ -214,7 +214,7 @@ class Doctor:
             )
             channel.try_login()
         except KioskError as error:
-            return Check("mail", Status.FAIL, " ".join(str(error).split()))
+            return Check("mail", Status.FAIL, _words(error))
         how = f"{email.host} port {email.port}, {email.security}{', logged in' if email.user else ''}"
         return Check("mail", Status.PASS, f"{how}; to see one arrive: kiosk-guard test-mail")
 
@@ -241,3 +241,9 @@ class Doctor:
                 continue
             if source.kind is Kind.V4L2 and source.target.startswith("/dev/"):
                 yield box.check_device(Path(source.target), uid)
+
+
+def _words(error: KioskError) -> str:
+    """What is wrong and what to do, in one line."""
+    said = " ".join(error.message.split()).rstrip(".")
+    return f"{said}. {' '.join(error.hint.split())}" if error.hint else said

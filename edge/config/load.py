@@ -27,7 +27,7 @@ def load(path: Path) -> Config:
 
     :raises ConfigError: with every fault found, each naming file, key, value and what is allowed.
     """
-    data = _read(path)
+    data = read_toml(path)
     cameras = [str(c.get("name")) for c in _tables(data.get("cameras"))]
     faults = _faults(Config, data, path) + _cross_faults(data, cameras, path)
     faults += [
@@ -102,7 +102,7 @@ def _state_dir(path: Path, state: Any) -> Path:
 def _read_drawn(path: Path, state_dir: Path) -> dict[str, Any]:
     """The zones file. In the state directory it need not be there: the page makes it."""
     if path.parent != state_dir:
-        return _read(path)
+        return read_toml(path)
     with contextlib.suppress(FileNotFoundError):
         return _parse(path)
     if any(zone_history(path).glob("*.toml")):
@@ -118,7 +118,8 @@ def _zone_faults(extra: dict[str, Any], beside: dict[str, Any], cameras: list[st
     return _faults(ZonesFile, extra, path) + _cross_faults(both, cameras, path)
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read_toml(path: Path) -> dict[str, Any]:
+    """What the file says, unchecked. :raises ConfigError: it is not there, cannot be read, or is no TOML."""
     try:
         return _parse(path)
     except FileNotFoundError:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ValidationError
 
-from edge.config.load import _read as read_toml
+from edge.config.load import read_toml
 from edge.config.tables import Config, Email, EvidenceTable, Health, Kiosk, Log, OutboxTable, State
 from edge.errors import ConfigError
 
