@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from install.stand_in import StandInMachine
 
 REPO = Path(__file__).resolve().parents[2]
 TOOLS = [
@@ -62,16 +63,12 @@ esac
 """
 
 
-class Box:
+class Box(StandInMachine):
     """A machine that could be a box: its own root, its own programs."""
 
     def __init__(self, folder: Path) -> None:
-        self.bin, self.root, self.clone, self.calls = (folder / n for n in ("bin", "root", "a clone", "calls"))
-        self.bin.mkdir()
-        for tool in TOOLS:
-            path = shutil.which(tool)
-            if path:
-                (self.bin / tool).symlink_to(path)
+        super().__init__(folder, TOOLS)
+        self.root = folder / "root"
         for name in ("edge/cli.py", "export/__init__.py", "weights/kiosk/manifest.json", "README.md", "LICENSE"):
             (self.clone / name).parent.mkdir(parents=True, exist_ok=True)
             (self.clone / name).write_text("something")
@@ -84,9 +81,7 @@ class Box:
         (self.root / "dev/gpiochip0").touch()
         (self.root / "sys/fs/cgroup/cgroup.controllers").write_text("cpu memory pids\n")
         (self.root / "proc/meminfo").write_text("MemTotal:        1900000 kB\n")
-        self.env = {
-            "PATH": str(self.bin),
-            "HOME": str(folder),
+        self.env |= {
             "KIOSK_GUARD_INSTALL_ROOT": str(self.root),
             "FAKE_VERSION": "3 11 2",
             "FAKE_NO_VENV": "",
@@ -96,30 +91,6 @@ class Box:
         self.says("id", "echo 0")
         self.says("systemctl", 'case "$*" in --version) echo "systemd 252 (252.1)" ;; *) exit 1 ;; esac')
         self.says("apt-get", "exit 0")
-
-    def has(self, name: str, script: str) -> None:
-        (self.bin / name).unlink(missing_ok=True)
-        (self.bin / name).write_text(script)
-        (self.bin / name).chmod(0o755)
-
-    def says(self, name: str, line: str) -> None:
-        self.has(name, f'#!/bin/sh\necho "{name} $*" >>"{self.calls}"\n{line}\n')
-
-    def called(self, start: str) -> list[str]:
-        return [c for c in self.calls.read_text().splitlines() if c.startswith(start)]
-
-    def install(self, *options: str) -> subprocess.CompletedProcess[str]:
-        self.calls.write_text("")
-        return subprocess.run(
-            [shutil.which("sh") or "sh", self.clone / "install.sh", *options],
-            cwd="/",
-            env=self.env,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
-        )
 
     def files(self) -> set[str]:
         return {str(p.relative_to(self.root)) for p in self.root.rglob("*")}

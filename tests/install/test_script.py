@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from install.stand_in import StandInMachine
 
 REPO = Path(__file__).resolve().parents[2]
 # Everything the script may call besides what a case provides itself: what every Debian has.
@@ -68,16 +69,11 @@ esac
 """
 
 
-class Machine:
+class Machine(StandInMachine):
     """A machine with a clone of the repository on it."""
 
     def __init__(self, folder: Path) -> None:
-        self.bin, self.clone, self.calls = folder / "bin", folder / "a clone", folder / "calls"
-        self.bin.mkdir()
-        for tool in TOOLS + STAND_IN_TOOLS:
-            path = shutil.which(tool)
-            if path:
-                (self.bin / tool).symlink_to(path)
+        super().__init__(folder, TOOLS + STAND_IN_TOOLS)
         for name in CLONE:
             (self.clone / name).parent.mkdir(parents=True, exist_ok=True)
             (self.clone / name).write_text("something")
@@ -85,10 +81,7 @@ class Machine:
         shutil.copytree(REPO / "firmware_config" / "install", self.clone / "firmware_config" / "install")
         self.ensurepip = folder / "ensurepip"
         self.ensurepip.touch()
-        self.env = {
-            "PATH": str(self.bin),
-            "HOME": str(folder),
-            "CALLS": str(self.calls),
+        self.env |= {
             "FAKE_ENSUREPIP": str(self.ensurepip),
             "FAKE_VERSION": "3 12 1",
             "FAKE_FACTS": "64 glibc",
@@ -98,30 +91,6 @@ class Machine:
         self.has("python3", PYTHON)
         self.says("uname", "case $1 in -s) echo Linux ;; *) echo x86_64 ;; esac")
         self.says("id", "echo 1000")
-
-    def has(self, name: str, script: str) -> None:
-        (self.bin / name).unlink(missing_ok=True)
-        (self.bin / name).write_text(script)
-        (self.bin / name).chmod(0o755)
-
-    def says(self, name: str, line: str) -> None:
-        self.has(name, f'#!/bin/sh\necho "{name} $*" >>"$CALLS"\n{line}\n')
-
-    def install(self, *options: str, shell: str = "sh", cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-        self.calls.write_text("")
-        return subprocess.run(
-            [shutil.which(shell) or shell, self.clone / "install.sh", *options],
-            cwd=cwd or Path("/"),
-            env=self.env,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
-        )
-
-    def called(self, start: str) -> list[str]:
-        return [c for c in self.calls.read_text().splitlines() if c.startswith(start)]
 
 
 @pytest.fixture
