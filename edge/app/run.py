@@ -54,7 +54,7 @@ def run_service(
         while not stop.is_set():
             try:
                 Appliance(load(config_path), config_path, stop=stop, watchdog=watchdog, clock=clock).run()
-            except KioskError as error:
+            except KioskError as error:  # noqa: PERF203 - a turn is a life of the box
                 FaultMode(error, config_path, clock=clock, boot_id=boot_id()).stay(stop, watchdog)
             else:
                 break
