@@ -52,6 +52,7 @@ class FaultMode:
         self._clock = clock
         self._boot_id = boot_id
         self._config = salvage(config_path)
+        self._seen = self._signature()
         self.due_s = clock.monotonic_s() + _STEP_S  # see watchdog.Mover
 
     def stay(self, stop: threading.Event, watchdog: Watchdog) -> None:
@@ -77,19 +78,18 @@ class FaultMode:
             watchdog.rest("leaving fault mode")
 
     def _wait(self, stop: threading.Event, board: FaultBoard) -> None:
-        seen, tried_s = self._signature(), self._clock.monotonic_s()
+        """Until a file has changed, or until a try without a change says something else than before."""
+        tried_s = self._clock.monotonic_s()
         while not self._clock.wait(stop, LOOK_EVERY_S):
             self.due_s = self._clock.monotonic_s() + _STEP_S
             board.refresh()
-            now, now_s = self._signature(), self._clock.monotonic_s()
-            changed = now != seen
-            if not changed and now_s - tried_s < TRY_EVERY_S:
-                continue
-            seen, tried_s = now, now_s
-            fault = self._fault()
-            # The same words again: nothing to tell. Other words: the page must tell them.
-            if fault is None or str(fault) != str(self._error):
+            if self._signature() != self._seen:
                 return
+            if self._clock.monotonic_s() - tried_s >= TRY_EVERY_S:
+                tried_s = self._clock.monotonic_s()
+                fault = self._fault()
+                if fault is None or str(fault) != str(self._error):
+                    return
 
     def _fault(self) -> KioskError | None:
         """What is wrong with the files, as far as they alone can tell; if they are good, guarding itself must be tried.
