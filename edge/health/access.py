@@ -108,7 +108,8 @@ class Doorman:
 
     async def try_token(self, token: str, address: str) -> tuple[int, float]:
         """Compare a token: 200, or 401 (wrong), or 429 (too many guesses) and the seconds to wait."""
-        await self.look()
+        if not self._guesses.wait_s(address):  # a flood of guesses shall not cost a look at the disk each
+            await self.look()
         # From here on nothing waits: two guesses at a time are still counted one by one.
         wait_s = self._guesses.wait_s(address)
         if wait_s > 0:
