@@ -108,7 +108,11 @@ box_own_cgroups() { # this shell moves into a child group in every v1 hierarchy
   done </proc/self/cgroup
 }
 
-box_is_up() { box_in systemctl is-system-running 2>/dev/null | grep -Eq "${BOX_UP:-running|degraded}"; }
+box_is_up() { # (the command itself fails unless all is well)
+  local state
+  state=$(box_in systemctl is-system-running 2>/dev/null || true)
+  [[ $state =~ ^(${BOX_UP:-running|degraded})$ ]]
+}
 box_is_gone() { ! box_pid >/dev/null; }
 
 box_wait() { # SECONDS COMMAND...
