@@ -20,9 +20,7 @@ class BoxFigures:
     :param verdicts: (rule, verdict) -> incidents; from memory.
     """
 
-    def __init__(
-        self, box: Box, *, clock: Clock, verdicts: Callable[[], Mapping[tuple[str, str], int]] = dict
-    ) -> None:
+    def __init__(self, box: Box, *, clock: Clock, verdicts: Callable[[], Mapping[tuple[str, str], int]] = dict) -> None:
         self._box = box
         self._clock = clock
         self._verdicts = verdicts
