@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+# The listener bounds connections; those that it has shut down still count until the loop comes round, and it accepts
+# 128 at a time: whoever comes behind such a crowd must not be the one who is refused.
+_CROWD = 2 * 128
 _START_S = 10.0
 _STOP_S = 5.0
 # A browser gets the processor when the pipeline does not want it.
@@ -89,7 +92,11 @@ class HealthServer:
         self._tls = tls is not None
         self._max_connections = max_connections
         self._server = QuietServer(
-            self._application, http=short_protocol(max_connection_s), most=2 * max_connections, tls=tls, share=share
+            self._application,
+            http=short_protocol(max_connection_s),
+            most=max_connections + _CROWD,
+            tls=tls,
+            share=share,
         )
         self._socket: socket.socket | None = None
         self._thread: threading.Thread | None = None
