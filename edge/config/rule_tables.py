@@ -90,7 +90,7 @@ class AssaultTable(_Rule):
 class MachineTamperingTable(_Rule):
     """Somebody moves at the machine as in prying or striking. ``min_score`` 0: as the behaviour model says."""
 
-    severity: SeverityName = "high"
+    severity: SeverityName = "low"
     min_score: Score = 0.0
     reach: Annotated[float, Field(ge=0, le=3, allow_inf_nan=False)] = 0.3
     anywhere_without_machine: bool = True

@@ -7,14 +7,14 @@ from pathlib import Path
 from edge.errors import DetectorError
 
 _INSTALLED = Path(__file__).resolve().parent / "shipped"
-_CHECKOUT = Path(__file__).resolve().parents[2] / "weights" / "coco"
+_CHECKOUT = Path(__file__).resolve().parents[2] / "weights" / "kiosk"
 
 _BEHAVIOUR_INSTALLED = Path(__file__).resolve().parent / "behaviour"
 _BEHAVIOUR_CHECKOUT = Path(__file__).resolve().parents[2] / "weights" / "behaviour"
 
 
 def shipped_bundle(*, candidates: tuple[Path, ...] = (_INSTALLED, _CHECKOUT)) -> Path:
-    """The bundle folder inside the installed package or, in a source checkout, ``weights/coco``.
+    """The bundle folder inside the installed package or, in a source checkout, ``weights/kiosk``.
 
     :param candidates: where to look, in order.
     :raises DetectorError: there is none.

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from edge.types import Bool, Scene, Zone
 
 _GRACE_S = 2.0
+_WALKS_IN_FROM_S = 5.0  # below such a limit two seconds of presumed walking are too much of it
 _FORGET_S = 60.0  # a track that was not published for this long does not come back: ids are never used again
 _HALVES = 2.0
 _LOOK_EVERY_S = 0.2
@@ -111,7 +112,11 @@ class Loitering:
         found = []
         for zone, inside in zones_of(scene, ZoneKind.LOBBY):
             if zone.name not in self._stays:
-                self._stays[zone.name] = Stays(person_classes=self._person_classes, grace_s=_GRACE_S, walks_in=True)
+                self._stays[zone.name] = Stays(
+                    person_classes=self._person_classes,
+                    grace_s=_GRACE_S,
+                    walks_in=self._dwell_s >= _WALKS_IN_FROM_S,
+                )
                 self._people[zone.name] = {}
             dwell = self._stays[zone.name].update(scene, zone, inside)
             over = self._judge(self._people[zone.name], dwell, machine, scene, zone)

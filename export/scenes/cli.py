@@ -56,7 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     overview.add_argument("picture", type=Path, help="where to write it (.jpg or .png)")
     figures = commands.add_parser("measure", help="how well a model bundle finds the people in rendered clips")
     figures.add_argument("folder", type=Path, help="clips with their truth")
-    figures.add_argument("--model", type=Path, default=Path("weights/coco"), help="bundle (default: weights/coco)")
+    figures.add_argument("--model", type=Path, default=Path("weights/kiosk"), help="bundle (default: weights/kiosk)")
     return parser
 
 

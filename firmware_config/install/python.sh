@@ -6,7 +6,7 @@ PYTHON_MIN_MINOR=10 # Python 3.10 and later
 # The folder of the shipped model, as the wheel takes it along.
 model_folder() {
   folder=$(sed -n 's|^"\(weights/[a-z0-9_-]*\)" = "edge/models/shipped".*|\1|p' "$REPO/pyproject.toml" | head -n 1)
-  printf '%s\n' "${folder:-weights/coco}"
+  printf '%s\n' "${folder:-weights/kiosk}"
 }
 
 # check_clone FILE...: is what the caller needs there?

@@ -42,7 +42,7 @@ CLONE = [
     "LICENSE",
     "edge/cli.py",
     "export/__init__.py",
-    "weights/coco/model.onnx",
+    "weights/kiosk/model.onnx",
     "firmware_config/demo/demo.py",
     "firmware_config/demo/demo.toml",
     "firmware_config/demo/lobby.mp4",

@@ -145,8 +145,8 @@ def test_a_manifest_of_another_model_is_refused(
 
 
 def test_wrong_arguments_are_told_with_what_is_allowed() -> None:
-    with pytest.raises(DetectorError, match="no class 'firearm'") as caught:
-        OnnxDetector(shipped_bundle(), classes=("person", "firearm"))
+    with pytest.raises(DetectorError, match="no class 'dragon'") as caught:
+        OnnxDetector(shipped_bundle(), classes=("person", "dragon"))
     assert "person" in caught.value.hint
     with pytest.raises(DetectorError, match="no execution provider NoSuchProvider") as caught:
         OnnxDetector(shipped_bundle(), providers=("NoSuchProvider",))
