@@ -151,7 +151,9 @@ class Pipeline:
                 rule.relearn()
         with self._redrawing:
             line = self._lines[camera]
-            self._lines[camera] = replace(line, zones=zones)  # one step: a frame is judged by the old ones or the new ones
+            self._lines[camera] = replace(
+                line, zones=zones
+            )  # one step: a frame is judged by the old ones or the new ones
 
     def exchange(self, camera: str, *, rules: Sequence[Rule], held_classes: Collection[int]) -> None:
         """Other rules for one camera, from its next frame on; any thread. Open incidents and tracks stay."""
@@ -258,13 +260,14 @@ class Loop:
             changes = self._blind(name)
         else:
             judged = self._pipeline.step(frame)
+            self._fresh_s[name] = self._clock.monotonic_s()
+            changes = list(judged.changes)
+        self._show()  # first of all: whoever looks on takes time
+        if judged is not None:
             if self._look_on is not None:
                 self._look_on(judged.frame)  # as people may see it
             if self._watch is not None:
                 self._watch(judged)
-            self._fresh_s[name] = self._clock.monotonic_s()
-            changes = list(judged.changes)
-        self._show()
         for change in changes:
             self._hand_over(change, judged)
 

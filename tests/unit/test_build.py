@@ -24,7 +24,15 @@ def names(made: Config, classes: tuple[str, ...]) -> list[str]:
     return [r.name for r in build_line(made, made.cameras[0], FakeDetector(classes=classes)).rules]
 
 
-PEOPLE = ["camera_tamper", "loitering", "restricted_area", "closed_hours", "crowding", "person_down", "machine_tampering"]
+PEOPLE = [
+    "camera_tamper",
+    "loitering",
+    "restricted_area",
+    "closed_hours",
+    "crowding",
+    "person_down",
+    "machine_tampering",
+]
 
 
 def test_a_model_that_knows_everything_gets_all_rules_that_are_on() -> None:
