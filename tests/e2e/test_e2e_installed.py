@@ -21,4 +21,4 @@ def test_the_wheel_is_what_is_tested() -> None:
     assert "site-packages" in where.parts
     shipped = where.parent / "models" / "shipped"
     for name in ("model.onnx", "manifest.json"):
-        assert (shipped / name).read_bytes() == (REPO / "weights" / "coco" / name).read_bytes()
+        assert (shipped / name).read_bytes() == (REPO / "weights" / "kiosk" / name).read_bytes()

@@ -27,7 +27,7 @@ from export.signing import read_key, sign
 
 pytestmark = pytest.mark.export
 
-COCO = Path(__file__).parents[2] / "weights" / "coco"
+SHIPPED = Path(__file__).parents[2] / "weights" / "kiosk"
 FOOTAGE = Path(__file__).parents[2] / "firmware_config" / "demo" / "lobby.mp4"
 
 
@@ -42,11 +42,11 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def made(keys: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The shipped model with golden pictures of our own clip and a signature."""
     out = tmp_path_factory.mktemp("made") / "bundle"
-    files = golden_files(read_pictures(FOOTAGE), OnnxDetector(COCO, threads=1))
+    files = golden_files(read_pictures(FOOTAGE), OnnxDetector(SHIPPED, threads=1))
     told = {name: hashlib.sha256(data).hexdigest() for name, data in sorted(files.items())}
-    manifest = read_manifest(COCO).model_copy(update={"files": told})
+    manifest = read_manifest(SHIPPED).model_copy(update={"files": told})
     files[SIGNATURE_NAME] = sign(manifest.to_json().encode(), read_key(keys))
-    write_bundle(out, manifest, (COCO / "model.onnx").read_bytes(), files)
+    write_bundle(out, manifest, (SHIPPED / "model.onnx").read_bytes(), files)
     return out
 
 
@@ -57,7 +57,7 @@ def bundle(made: Path, tmp_path: Path) -> Path:
 
 def test_a_whole_signed_bundle_is_taken(bundle: Path, keys: Path) -> None:
     trusted = [read_public_key(keys.with_name("operator.pub"))]
-    assert verify_signature(bundle, trusted).label == "yolov8n-coco 1"
+    assert verify_signature(bundle, trusted).label == "kiosk 1"
     assert keys.stat().st_mode & 0o077 == 0, "others may read the private key"
 
 

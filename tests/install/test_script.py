@@ -213,7 +213,7 @@ def test_help(machine: Machine) -> None:
 def test_an_incomplete_clone(machine: Machine, name: str) -> None:
     (machine.clone / name).unlink()
     if name.startswith("weights/"):
-        (machine.clone / "weights" / "coco").rmdir()
+        (machine.clone / "weights" / "kiosk").rmdir()
     done = machine.install("--demo")
     assert done.returncode == EX_NOINPUT
     assert str(Path(name).parent if name.startswith("weights/") else name) in done.stderr

@@ -20,6 +20,7 @@ from edge.app.why import parse_since, why
 from edge.config import Config
 from edge.errors import KioskError, StateError
 from edge.incidents import Incidents, Suppression
+from edge.models.shipped import shipped_bundle
 from edge.types import ChangeKind, Severity, Withheld
 
 if TYPE_CHECKING:
@@ -115,8 +116,21 @@ def test_what_a_rule_withholds_is_suppressed_for_its_reason_and_opens_nothing() 
 
 def config(folder: Path) -> Config:
     return Config.model_validate(
-        {"cameras": [{"name": "lobby", "source": "/dev/video0"}], "state": {"dir": str(folder)}}
+        {
+            "cameras": [{"name": "lobby", "source": "/dev/video0"}],
+            "state": {"dir": str(folder)},
+            "model": {"path": str(unarmed(folder))},
+        }
     )
+
+
+def unarmed(folder: Path) -> Path:
+    """What a model says that knows no firearm."""
+    bundle = folder / "unarmed"
+    bundle.mkdir(exist_ok=True)
+    text = (shipped_bundle() / "manifest.json").read_text()
+    (bundle / "manifest.json").write_text(text.replace('"firearm"', '"umbrella"'))
+    return bundle
 
 
 def test_why_tells_incidents_suppressions_and_maintenance_in_order(tmp_path: Path, clock: FakeClock) -> None:
@@ -151,7 +165,7 @@ def test_why_tells_incidents_suppressions_and_maintenance_in_order(tmp_path: Pat
         "2026-03-01 02:01:00  suppressed  loitering in lobby (low), 2 times until 02:01:01: cooldown"
     )
     assert lines[2].startswith("2026-03-01 02:02:00  maintenance 15 min, running: new lamp")
-    assert "rules that are off: face_cover" in lines
+    assert "rules that are off: face_cover, assault" in lines
     assert any(line.startswith("rule firearm rests") for line in lines)
 
     clock.advance(86_400)
