@@ -103,7 +103,8 @@ def _read_drawn(path: Path, state_dir: Path) -> dict[str, Any]:
     """The zones file. In the state directory it need not be there: the page makes it."""
     if path.parent != state_dir:
         return read_toml(path)
-    with contextlib.suppress(FileNotFoundError):
+    # A state directory that is none is told where it is claimed.
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
         return _parse(path)
     if any(zone_history(path).glob("*.toml")):
         raise ConfigError(
@@ -122,7 +123,7 @@ def read_toml(path: Path) -> dict[str, Any]:
     """What the file says, unchecked. :raises ConfigError: it is not there, cannot be read, or is no TOML."""
     try:
         return _parse(path)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise ConfigError(
             f"{path}: no such file",
             hint="Name the file with --config; firmware_config/kiosk-guard.toml shows every key.",
@@ -130,10 +131,10 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 
 def _parse(path: Path) -> dict[str, Any]:
-    """:raises FileNotFoundError: it is not there."""
+    """:raises FileNotFoundError, NotADirectoryError: it is not there."""
     try:
         return tomllib.loads(path.read_bytes().decode("utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read: {error}") from None
