@@ -23,7 +23,7 @@ import numpy as np
 from edge.alerts.ring import PictureRing
 from edge.app.build import build_detector, build_incidents, build_line
 from edge.clock import SystemClock
-from edge.config import load
+from edge.config import Config, load
 from edge.pipeline import Pipeline
 from edge.types import ChangeKind, Frame
 
@@ -32,9 +32,14 @@ STEP_S = 0.2
 
 def main() -> int:
     args = _arguments()
-    config = load(args.config)
+    config = (
+        load(args.config)
+        if args.config
+        else Config.model_validate({"cameras": [{"name": "lobby", "source": "file:lobby.mp4"}]})
+    )
+    where = args.config or Path("built-in.toml")
     camera = config.cameras[0]
-    detector = build_detector(config, args.config)
+    detector = build_detector(config, where)
     numbers = itertools.count(1)
     incidents = build_incidents(config, lambda: f"soak-{next(numbers)}")
     pipeline = Pipeline(
@@ -76,7 +81,9 @@ def _arguments() -> argparse.Namespace:
     demo = Path(__file__).resolve().parents[2] / "firmware_config" / "demo"
     parser.add_argument("--frames", type=int, default=144_000)
     parser.add_argument("--clip", type=Path, default=demo / "lobby.mp4")
-    parser.add_argument("--config", type=Path, required=True, help="whose zones and rules, for example the demo's")
+    parser.add_argument(
+        "--config", type=Path, help="whose zones and rules; without it the built-in ones, the whole picture a lobby"
+    )
     parser.add_argument("--still", type=float, default=0.8, help="share of the time in which the lobby is empty")
     return parser.parse_args()
 
