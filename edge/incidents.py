@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from edge.types import ChangeKind, Incident, IncidentChange, Observation, Severity, Withheld
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
     from datetime import datetime
 
 Key = tuple[str, str, str]
@@ -66,6 +66,8 @@ class Incidents:
     :param cooldown_s: after an incident whose alert was queued has closed, the same rule and zone stays quiet for
         this long, unless the new severity is higher.
     :param close_after_by_rule: exceptions to ``close_after_s``.
+    :param never_silenced: rules that are told also while :meth:`silence` holds, but at most as "low": nobody is alarmed,
+        and when the silence is over what still holds grows worse.
     """
 
     def __init__(
@@ -75,11 +77,13 @@ class Incidents:
         close_after_s: float,
         cooldown_s: float,
         close_after_by_rule: Mapping[str, float] | None = None,
+        never_silenced: Collection[str] = (),
     ) -> None:
         self._new_id = new_id
         self._close_after_s = close_after_s
         self._cooldown_s = cooldown_s
         self._by_rule = dict(close_after_by_rule or {})
+        self._never_silenced = frozenset(never_silenced)
         self._open: dict[Key, _Open] = {}
         # Lately closed ones whose alert is not on disk yet: key, quiet until, severity.
         self._unacknowledged: dict[str, tuple[Key, float, Severity]] = {}
@@ -110,13 +114,12 @@ class Incidents:
         ``always``: neither :meth:`silence` nor a cooldown holds these back (somebody presses the panic button).
         """
         self._take_acknowledgements()
+        changes = self._end_what_is_to_end(camera, t_mono_s, t_utc)
         silenced = "" if always else self._silenced
         if silenced:
-            for observation in observations:
-                self._suppress(_seen(observation), silenced, t_mono_s, t_utc)
-            mine = [key for key in self._open if key[0] == camera]
-            return [self._close(key, silenced, t_mono_s, t_utc) for key in mine]
-        changes = self._end_what_is_to_end(camera, t_mono_s, t_utc)
+            observations = self._still_told(observations, silenced, t_mono_s, t_utc)
+            mine = [key for key in self._open if key[0] == camera and key[1] not in self._never_silenced]
+            changes += [self._close(key, silenced, t_mono_s, t_utc) for key in mine]
         for observation in observations:
             if isinstance(observation, Withheld):
                 self._suppress(observation.observation, observation.reason, t_mono_s, t_utc)
@@ -147,6 +150,8 @@ class Incidents:
     def silence(self, reason: str) -> None:
         """From the next update on nothing opens, and what is open closes, for this reason; "" ends it. Any thread.
 
+        Except for ``never_silenced``.
+
         What is then still true opens as if it had just begun.
         """
         self._silenced = reason
@@ -174,6 +179,18 @@ class Incidents:
     def suppressions(self) -> tuple[Suppression, ...]:
         """The latest suppressed observations, in the order in which they began."""
         return tuple(self._suppressed.values())
+
+    def _still_told(
+        self, observations: Sequence[Observation | Withheld], reason: str, t_mono_s: float, t_utc: datetime
+    ) -> list[Observation | Withheld]:
+        """What is told although the rules are silent; the rest is recorded as suppressed."""
+        told: list[Observation | Withheld] = []
+        for one in observations:
+            if isinstance(one, Observation) and one.rule in self._never_silenced:
+                told.append(replace(one, severity=min(one.severity, Severity.LOW)))
+            else:
+                self._suppress(_seen(one), reason, t_mono_s, t_utc)
+        return told
 
     def _observe(self, seen: Observation, t_mono_s: float, t_utc: datetime) -> IncidentChange | None:
         key = (seen.camera, seen.rule, seen.zone)

@@ -139,6 +139,7 @@ def build_incidents(config: Config, new_id: Callable[[], str]) -> Incidents:
         close_after_s=config.incidents.close_after_s,
         cooldown_s=config.incidents.cooldown_s,
         close_after_by_rule={CAMERA_LOST: _CAMERA_LOST_CLOSES_S},
+        never_silenced={CAMERA_LOST},  # it is no rule about the lobby but the box's own health
     )
 
 

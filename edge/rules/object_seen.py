@@ -7,15 +7,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from edge.rules.clutter import Clutter
 from edge.rules.dwell import among
-from edge.types import Observation, Severity
+from edge.types import Observation, Severity, Withheld
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
-    from edge.types import Bool, Scene
+    from edge.types import F64, Bool, Scene
 
+PART_OF_THE_ROOM = "it is where such a thing is also seen while nobody is near"
 _MAX_STEP_S = 0.5  # a gap between frames longer than this proves nothing about the time in between
+_CLOSE_UP = 0.3  # of the picture's shorter side: the person who holds something so large does not fit into the picture
+_MOVED = 0.1  # of its own size: a hand sways, a false box on the furniture does not
 
 
 class Sightings:
@@ -51,17 +55,42 @@ class Sightings:
         return sum(s for _, _, s in self._seen.get(key, ()))
 
 
+class _Evidence:
+    """What adds up for the person who holds a thing, and for the thing itself."""
+
+    def __init__(self, *, window_s: float) -> None:
+        self._by_holder = Sightings(window_s=window_s)
+        self._by_object = Sightings(window_s=window_s)
+
+    def update(self, scene: Scene, seen: Bool, *, score_s: float) -> float:
+        """Take which tracks (M,) are seen; the longest time for which one was, 0 where the score does not suffice."""
+        tracks, now = scene.tracks, scene.frame.t_mono_s
+        scores = tracks.score[seen].tolist()
+        things, holders = tracks.track_id[seen].tolist(), tracks.holder_id[seen].tolist()
+        self._by_object.update(zip(things, scores, strict=True), now)
+        self._by_holder.update(zip(holders, scores, strict=True), now)
+        totals = [
+            sightings.seconds(key)
+            for sightings, keys in ((self._by_object, things), (self._by_holder, [h for h in holders if h >= 0]))
+            for key in keys
+            if sightings.score_seconds(key) >= score_s
+        ]
+        return max(totals, default=0.0)
+
+
 class ObjectSeen:
     """True while the object was seen for more than ``seen_s`` of the last ``window_s`` seconds, with enough score.
 
     What is seen adds up for the person who holds it, and for the object itself: one doubtful frame never alarms, an
     object that flickers in and out of the detector's sight still does, and two flickers on two people do not add up.
+    What stays where it was also seen while nobody was near (``Clutter``) is withheld, with that reason.
 
     :param name: the rule's name, in incidents and mails.
     :param classes: class ids that count.
     :param min_score: detections below this do not count, 0..1.
     :param score_s: the scores of what was seen, each times the seconds it stands for, must add up to this.
-    :param near_person: count only objects that a person holds or stands at.
+    :param near_person: count only objects that a person holds or stands at, or, with ``close_up``, that are so near to
+        the camera that whoever holds them cannot be seen.
     """
 
     def __init__(
@@ -74,55 +103,86 @@ class ObjectSeen:
         window_s: float,
         score_s: float = 0.0,
         near_person: bool = True,
+        close_up: bool = True,
         severity: Severity = Severity.CRITICAL,
     ) -> None:
         self.name = name
         self._classes = list(classes)
         self._min_score = min_score
         self._seen_s = seen_s
+        self._window_s = window_s
         self._score_s = score_s
         self._near_person = near_person
+        self._close_up = close_up
         self._severity = severity
-        self._by_holder = Sightings(window_s=window_s)
-        self._by_object = Sightings(window_s=window_s)
+        self._sure = _Evidence(window_s=window_s)
+        self._doubted = _Evidence(window_s=window_s)
+        self._clutter = Clutter()
+        self._ways: dict[int, deque[tuple[float, float, float]]] = {}  # track -> when, and its centre (px)
 
-    def update(self, scene: Scene) -> list[Observation]:
-        now, tracks = scene.frame.t_mono_s, scene.tracks
-        mask = among(tracks.class_id, self._classes) & (tracks.unseen_s == 0) & (tracks.score >= self._min_score)
+    def update(self, scene: Scene) -> list[Observation | Withheld]:
+        tracks = scene.tracks
+        there = among(tracks.class_id, self._classes) & (tracks.unseen_s == 0)
+        mask = there & (tracks.score >= self._min_score)
+        clutter = np.zeros(len(tracks), np.bool_)
         if self._near_person:
-            mask &= tracks.holder_id >= 0
+            swayed = self._swayed(scene, there)
+            mask &= (tracks.holder_id >= 0) | (swayed & self._fills_the_picture(scene))
+            clutter[there] = self._clutter.update(tracks.xyxy[there], tracks.holder_id[there] < 0, scene.frame.t_mono_s)
         mask &= self.counts(scene)
-        scores = tracks.score[mask].tolist()
-        things, holders = tracks.track_id[mask].tolist(), tracks.holder_id[mask].tolist()
-        self._by_object.update(zip(things, scores, strict=True), now)
-        self._by_holder.update(zip(holders, scores, strict=True), now)
-        totals = [
-            self._enough(sightings, key)
-            for sightings, keys in ((self._by_object, things), (self._by_holder, [h for h in holders if h >= 0]))
-            for key in keys
-        ]
-        total = max(totals, default=0.0)
-        if total <= self._seen_s:
-            return []
-        return [
-            Observation(
-                camera=scene.frame.camera,
-                rule=self.name,
-                zone="",
-                severity=self._severity,
-                track_ids=tuple(sorted({*things, *(h for h in holders if h >= 0)})),
-                t_mono_s=now,
-                what=f"{self.name} in sight (score {max(scores):.2f}) for",
-                value=total,
-                threshold=self._seen_s,
-                unit="s",
-            )
-        ]
+        sure_s = self._sure.update(scene, mask & ~clutter, score_s=self._score_s)
+        doubted_s = self._doubted.update(scene, mask, score_s=self._score_s)
+        if sure_s > self._seen_s:
+            return [self._observation(scene, mask & ~clutter, sure_s)]
+        if doubted_s > self._seen_s:
+            return [Withheld(self._observation(scene, mask, doubted_s), PART_OF_THE_ROOM)]
+        return []
 
     def counts(self, scene: Scene) -> Bool:
         """Which tracks (M,) stand where the rule cares; here: all."""
         return np.ones(len(scene.tracks), np.bool_)
 
-    def _enough(self, sightings: Sightings, key: int) -> float:
-        """Seconds seen; 0 where the score does not suffice."""
-        return sightings.seconds(key) if sightings.score_seconds(key) >= self._score_s else 0.0
+    def _observation(self, scene: Scene, mask: Bool, seconds: float) -> Observation:
+        tracks = scene.tracks
+        holders = [h for h in tracks.holder_id[mask].tolist() if h >= 0]
+        return Observation(
+            camera=scene.frame.camera,
+            rule=self.name,
+            zone="",
+            severity=self._severity,
+            track_ids=tuple(sorted({*tracks.track_id[mask].tolist(), *holders})),
+            t_mono_s=scene.frame.t_mono_s,
+            what=f"{self.name} in sight (score {float(tracks.score[mask].max()):.2f}) for",
+            value=seconds,
+            threshold=self._seen_s,
+            unit="s",
+        )
+
+    def _fills_the_picture(self, scene: Scene) -> Bool:
+        """Which tracks (M,) are so large that a person who holds them does not fit into the picture."""
+        if not self._close_up:
+            return np.zeros(len(scene.tracks), np.bool_)
+        return _longer_side_px(scene) >= _CLOSE_UP * min(scene.frame.size)
+
+    def _swayed(self, scene: Scene, there: Bool) -> Bool:
+        """Which tracks (M,) have moved within the window; keeps the way of those that are ``there``."""
+        now, box = scene.frame.t_mono_s, scene.tracks.xyxy.astype(np.float64)
+        sizes = _longer_side_px(scene)
+        swayed = np.zeros(len(box), np.bool_)
+        ways = {}
+        for k in np.flatnonzero(there):
+            track = int(scene.tracks.track_id[k])
+            way = ways[track] = self._ways.get(track, deque())
+            way.append((now, float(box[k, [0, 2]].mean()), float(box[k, [1, 3]].mean())))
+            while way[0][0] <= now - self._window_s:
+                way.popleft()
+            spread = np.ptp(np.array(way)[:, 1:], axis=0)
+            swayed[k] = float(np.hypot(*spread)) >= _MOVED * sizes[k]
+        self._ways = ways | {t: w for t, w in self._ways.items() if t not in ways and w[-1][0] > now - self._window_s}
+        return swayed
+
+
+def _longer_side_px(scene: Scene) -> F64:
+    box = scene.tracks.xyxy.astype(np.float64)
+    longer: F64 = np.maximum(box[:, 2] - box[:, 0], box[:, 3] - box[:, 1])
+    return longer

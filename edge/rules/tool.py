@@ -22,7 +22,7 @@ class Tool(ObjectSeen):
     """As ``ObjectSeen``, but only where a tool has no business.
 
     That is where the person who holds it stands in or near a ``machine`` zone, or in a ``lobby`` zone outside the
-    opening hours (on a synchronised clock). A tool that nobody holds stands for itself.
+    opening hours (on a synchronised clock). A tool that nobody holds stands for itself, where such count at all.
 
     :param reach: how near to the machine zone, in heights of the person (or of the tool that nobody holds).
     :param anywhere_without_machine: where no machine zone is drawn, count tools in the whole lobby: the machine may be
@@ -51,6 +51,7 @@ class Tool(ObjectSeen):
             window_s=window_s,
             score_s=score_s,
             near_person=near_person,
+            close_up=False,  # large things before the lens are cleaners' and technicians', too
             severity=severity,
         )
         self._hours = hours

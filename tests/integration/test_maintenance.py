@@ -11,6 +11,7 @@ from fakes.scenes import observation, utc
 
 from edge.alerts.database import open_database
 from edge.alerts.maintenance_store import ENDED_BY_ITSELF, REPLACED, MaintenanceStore
+from edge.app.build import build_incidents
 from edge.app.control import maintenance
 from edge.app.maintenance import SILENCED, MaintenanceKeeper
 from edge.config import Config
@@ -229,7 +230,7 @@ def test_incidents_are_silent_meanwhile_and_what_still_holds_opens_afterwards() 
     box = Incidents(new_id=iter("abcdef").__next__, close_after_s=5.0, cooldown_s=0.0)
 
     def at(t: float) -> list[tuple[ChangeKind, str]]:
-        seen = [observation(t), observation(t, rule="camera_lost", zone="")]
+        seen = [observation(t), observation(t, rule="camera_tamper", zone="")]
         return [(c.kind, c.incident.close_reason) for c in box.update("lobby", seen, t_mono_s=t, t_utc=utc(t))]
 
     assert at(0) == [(ChangeKind.OPENED, "")] * 2
@@ -238,7 +239,27 @@ def test_incidents_are_silent_meanwhile_and_what_still_holds_opens_afterwards() 
     assert at(2) == []
     assert {(s.rule, s.reason, s.count) for s in box.suppressions} == {
         ("loitering", SILENCED, 2),
-        ("camera_lost", SILENCED, 2),
+        ("camera_tamper", SILENCED, 2),
     }
     box.silence("")
     assert at(3) == [(ChangeKind.OPENED, "")] * 2
+
+
+def test_a_lost_camera_is_told_all_the_same_but_alarms_nobody_until_maintenance_is_over(bench: Bench) -> None:
+    box = build_incidents(bench.config, iter("abcdef").__next__)
+
+    def at(t: float, *rules: str, blind: bool = True) -> list[tuple[ChangeKind, str, Severity]]:
+        seen = [observation(t, rule=rule, zone="", severity=Severity.HIGH) for rule in rules]
+        changes = box.update("lobby", seen, t_mono_s=t, t_utc=utc(t), blind=blind)
+        return [(c.kind, c.incident.rule, c.incident.severity) for c in changes]
+
+    box.silence(SILENCED)
+    assert at(0, "camera_lost", "camera_tamper") == [(ChangeKind.OPENED, "camera_lost", Severity.LOW)]
+    assert at(60, "camera_lost") == []
+    box.silence("")
+    assert at(61, "camera_lost") == [(ChangeKind.ESCALATED, "camera_lost", Severity.HIGH)]
+    # Lost before, it stays open through maintenance and ends when the pictures are back.
+    box.silence(SILENCED)
+    assert at(62, "camera_lost") == []
+    assert at(70, blind=False) == [(ChangeKind.CLOSED, "camera_lost", Severity.HIGH)]
+    assert {s.rule for s in box.suppressions} == {"camera_tamper"}
