@@ -29,7 +29,7 @@ usage: ./install.sh --demo [--keep] [--out DIR] [--venv DIR]
        sudo ./install.sh [--offline DIR] [--site FILE] [--dry-run]
        sudo ./install.sh --uninstall [--purge] [--dry-run]
        ./install.sh --make-wheelhouse DIR [--target TARGET]
-       sudo ./install.sh --root MOUNT --offline DIR [--site FILE]
+       sudo ./install.sh --root MOUNT --offline DIR [--site FILE] [--dry-run]
        ./install.sh --sites CSV --out DIR
 
   (no option)            set up this machine as a box, or upgrade the box that it is; a second time changes nothing.
@@ -148,7 +148,9 @@ option_fits() { # OPTION: does it belong to what is to be done?
     --keep | --venv) [ "$MODE" = demo ] || usage_error "$1 goes with --demo" ;;
     --purge) [ "$MODE" = uninstall ] || usage_error "$1 goes with --uninstall" ;;
     --target) [ "$MODE" = wheelhouse ] || usage_error "$1 goes with --make-wheelhouse" ;;
-    --dry-run) case $MODE in box | uninstall) ;; *) usage_error "$1 goes with setting up a box or --uninstall" ;; esac ;;
+    --dry-run)
+      case $MODE in box | uninstall | card) ;; *) usage_error "$1 goes with setting up a box, --root or --uninstall" ;; esac
+      ;;
     *) case $MODE in box | card) ;; *) usage_error "$1 goes with setting up a box or --root" ;; esac ;;
   esac
 }

@@ -28,6 +28,7 @@ prepare_folder() {
   [ -e "$OPT/$OWNER_TAG" ] || : >"$OPT/$OWNER_TAG"
   [ ! -e "$ETC/.made" ] || mv -f -- "$ETC/.made" "$MADE" # left by --uninstall without --purge
   lock "$OPT/$OWNER_TAG" "this machine"
+  lock_updater
   if [ -d "$UNDO" ]; then # the power went, or somebody killed it
     warn "an earlier run was cut off; putting its files back first"
     restore_old
@@ -35,6 +36,20 @@ prepare_folder() {
     systemctl daemon-reload
   fi
   trap roll_back EXIT
+}
+
+# kiosk-guard-update changes the same folders. A trial after a boot makes way: whoever runs this stands by and judges.
+lock_updater() {
+  TRIAL=''
+  command -v flock >/dev/null 2>&1 || return 0
+  if [ -e "$VAR-update/trial.json" ]; then
+    TRIAL=1
+    systemctl stop kiosk-guard-update-judge.service 2>/dev/null || true
+  fi
+  mkdir -p -- "$VAR-update"
+  exec 8>>"$VAR-update/.lock"
+  flock -n 8 || die "$EX_TEMPFAIL" "kiosk-guard-update is at work on this machine" \
+    "Wait until it is done, half an hour at most: kiosk-guard-update status"
 }
 
 install_missing_packages() {
@@ -130,6 +145,7 @@ finish() {
     say "A dry run: nothing was changed."
     return 0
   fi
+  end_trial
   RECORDING=''
   rm -rf -- "$UNDO" "$PUT_BEFORE"
   prune_releases

@@ -4,7 +4,8 @@
 # Nothing of the target is executed, so that any computer can do it: the software, its wheels and a first-boot unit are
 # laid down; what must be different on every box (machine id, SSH keys, device key) is taken out and made anew there.
 
-CARD_MIB=1100 # what the first boot needs, and what lies there until then
+CARD_MIB=1100      # what the first boot needs, and what lies there until then
+LAID_DOWN_MIB=100  # besides the wheels
 
 card_target() { # sets TARGET_HERE: processor and Python of the system on the card
   shell=$CARD/usr/bin/dash
@@ -22,8 +23,32 @@ card_target() { # sets TARGET_HERE: processor and Python of the system on the ca
   esac
 }
 
+# The partition that any computer can write: sets boot, empty where the system has none.
+find_boot_partition() {
+  boot=''
+  for folder in "$CARD/boot/firmware" "$CARD/boot"; do
+    if [ -z "$boot" ] && [ -e "$folder/config.txt" ]; then boot=$folder; fi
+  done
+  [ -n "$boot" ] || [ ! -d "$CARD/boot/firmware" ] ||
+    die "$EX_NOINPUT" "the card's boot partition is not mounted: there is no $CARD/boot/firmware/config.txt" \
+      "Mount the card's first partition at $CARD/boot/firmware."
+}
+
+# Raspberry Pi OS is flashed with little room in it, and fills the card when it boots, before anything of ours runs.
+grows_at_first_boot() {
+  [ -n "$boot" ] && grep -qsE '(^| )(resize|init=[^ ]*/(firstboot|init_resize\.sh))( |$)' "$boot/cmdline.txt"
+}
+
+check_card_room() {
+  needed=$CARD_MIB
+  if grows_at_first_boot; then needed=$(($(du -sm -- "$OFFLINE" | cut -f 1) + LAID_DOWN_MIB)); fi
+  free=$(free_mib "$CARD")
+  [ "$free" -ge "$needed" ] || die "$EX_CANTCREAT" "$free MiB are free on $CARD, $needed MiB are needed" \
+    "Enlarge the partition first, or use a larger image."
+}
+
 check_card() {
-  [ "$(id -u)" -eq 0 ] || die "$EX_NOPERM" "writing a card needs root" "Run:  sudo ./install.sh --root $CARD --offline DIR"
+  [ -n "$DRY_RUN" ] || [ "$(id -u)" -eq 0 ] || die "$EX_NOPERM" "writing a card needs root" "Run:  sudo ./install.sh --root $CARD --offline DIR"
   [ "$(CDPATH='' cd -- "$CARD" 2>/dev/null && pwd -P)" != / ] || usage_error "--root /: that is this machine; to set it up, leave --root out"
   [ -d "$CARD/etc/systemd" ] || die "$EX_NOINPUT" "$CARD is no mounted system (no etc/systemd in it)" "Mount the card's second partition first."
   check_clone pyproject.toml README.md LICENSE edge/cli.py export/__init__.py "$(model_folder)/manifest.json" \
@@ -32,13 +57,18 @@ check_card() {
   wheels_for "$OFFLINE" "$TARGET_HERE"
   [ -z "$SITE" ] || [ -r "$SITE" ] || die "$EX_NOINPUT" "$SITE cannot be read" "It is named by --site."
   [ ! -d "$CARD/opt/kiosk-guard/releases" ] || die "$EX_CANTCREAT" "there is a box on $CARD already" "Flash the card anew, or boot it and run install.sh there."
-  free=$(free_mib "$CARD")
-  [ "$free" -ge "$CARD_MIB" ] || die "$EX_CANTCREAT" "$free MiB are free on $CARD, $CARD_MIB MiB are needed" \
-    "Enlarge the partition first, or use a larger image."
+  find_boot_partition
+  check_card_room
 }
 
 make_card() {
   check_card
+  if [ -n "$DRY_RUN" ]; then
+    say "Would lay Kiosk Guard down on $CARD ($TARGET_HERE), have it set up at the first boot, take out machine id and keys" \
+      "${SITE:+and put $SITE }(boot partition: ${boot:-none})."
+    say "A dry run: nothing was changed."
+    return 0
+  fi
   say "Laying Kiosk Guard down on $CARD ($TARGET_HERE) ..."
   flash=$CARD/opt/kiosk-guard/flash
   rm -rf -- "$flash"
@@ -78,10 +108,6 @@ take_identity_out() {
 }
 
 prepare_boot_partition() {
-  boot=''
-  for folder in "$CARD/boot/firmware" "$CARD/boot"; do
-    if [ -z "$boot" ] && [ -e "$folder/config.txt" ]; then boot=$folder; fi
-  done
   if [ -n "$boot" ] && ! grep -qs 'cgroup_enable=memory' "$boot/cmdline.txt"; then
     sed -i '1s/$/ cgroup_enable=memory/' "$boot/cmdline.txt" # Raspberry Pi OS comes without memory limits
   fi

@@ -33,6 +33,7 @@ keep_old() { # FILE: as it is now, for roll_back
   if [ -e "$1" ] || [ -L "$1" ]; then
     mkdir -p -- "$UNDO/old$(dirname -- "$1")"
     cp -Pp -- "$1" "$UNDO/old$1"
+    [ -L "$1" ] || sync -- "$UNDO/old$1" # after a power cut it must be whole
   else
     printf '%s\n' "$1" >>"$UNDO/new"
   fi
@@ -68,6 +69,7 @@ put_file() { # SOURCE TARGET
   make_folder "$(dirname -- "$2")"
   cp -- "$1" "$2.new"
   chmod "$mode" "$2.new"
+  sync -- "$2.new" # a power cut leaves the old file or the new one: an empty unit would be a masked one
   mv -f -- "$2.new" "$2"
 }
 

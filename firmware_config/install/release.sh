@@ -98,8 +98,24 @@ switch_release() {
   ! would "switch from ${OLD_RELEASE:-nothing} to $RELEASE" || return 0
   say "Switching from ${OLD_RELEASE:-nothing} to $RELEASE."
   SWITCHED=1
+  begin_trial
   point current "$RELEASE"
   [ -z "$OLD_RELEASE" ] || point previous "$OLD_RELEASE"
+  sync
+}
+
+# A power cut after the switch is followed by a boot with a release that nobody has seen running: the updater judges it
+# then like one of its own, and goes back by itself.
+begin_trial() {
+  [ -n "$OLD_RELEASE" ] || return 0
+  TRIAL=1
+  "$PYTHON" -I "$ROOT/usr/local/lib/kiosk-guard/kiosk_guard_update.py" trial "$RELEASE"
+}
+
+end_trial() { # seen running, or taken back
+  [ -n "$TRIAL" ] || return 0
+  rm -f -- "$VAR-update/trial.json"
+  TRIAL=''
   sync
 }
 
@@ -179,6 +195,7 @@ roll_back() {
     if [ -n "${SWITCHED:-}" ]; then
       if [ -n "$OLD_RELEASE" ]; then point current "$OLD_RELEASE"; else rm -f -- "$OPT/current"; fi
       if [ -n "$PREVIOUS_RELEASE" ]; then point previous "$PREVIOUS_RELEASE"; else rm -f -- "$OPT/previous"; fi
+      end_trial
     fi
     systemctl daemon-reload || true
     [ -z "$WAS_ACTIVE" ] || systemctl restart "$UNIT" || true
@@ -188,6 +205,10 @@ roll_back() {
     fi
   fi
   if [ "$code" != 0 ] && [ -n "${BUILT:-}" ]; then rm -rf -- "$BUILT"; fi
+  if [ -n "${TRIAL:-}" ]; then # one that was there before: go on judging
+    exec 8>&-
+    systemctl start --no-block kiosk-guard-update-judge.service || true
+  fi
   sync
   exit "$code"
 }

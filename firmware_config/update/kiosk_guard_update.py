@@ -10,6 +10,7 @@ Python 3.10 only; the signature is checked by the system's openssl.
     judge          after a boot: go on with the trial
     rollback       to the release before, now
     status         what runs, what is on trial, what failed
+    trial VERSION  for install.sh, just before its own switch: should the power fail, the next boot goes on judging
 
 What a power cut may find: ``current`` names the old release or the new one, both whole. ``trial.json`` is written before
 the switch, and says nothing as long as ``current`` does not name its release.
@@ -135,14 +136,20 @@ def check_config(box: Box, place: Path) -> None:
 def switch(box: Box, version: str) -> int:
     """From here on a power cut is followed by ``boot`` and ``judge``."""
     old = box.current()
-    ready = box.probe.ready()
-    box.write("trial.json", {"version": version, "previous": old, "boots": 0, "was_ready": ready})
+    begin_trial(box, version)
     say(f"switching from {old or 'nothing'} to {version}")
     if old:
         box.point("previous", old)
     box.point("current", version)
     box.service("restart")
     return judge(box)
+
+
+def begin_trial(box: Box, version: str) -> None:
+    """On record before ``current`` follows."""
+    told = {"version": version, "previous": box.current(), "boots": 0, "was_ready": box.probe.ready()}
+    box.state.mkdir(parents=True, exist_ok=True)
+    box.write("trial.json", told)
 
 
 def judge(box: Box) -> int:
@@ -231,6 +238,9 @@ def act(box: Box, args: argparse.Namespace) -> int:
     """What the command line asks for."""
     if args.action == "status":
         return status(box)
+    if args.action == "trial":  # whoever asks holds the lock
+        begin_trial(box, str(args.file))
+        return EX_OK
     with box.alone():
         if args.action == "install":
             return install(box, args.file, force=args.force)
@@ -265,11 +275,11 @@ def main() -> int:
     parser.add_argument("--trial-s", type=float, default=900.0, metavar="S", help="default: 900")
     parser.add_argument("--ready-s", type=float, default=240.0, metavar="S", help="not ready for so long: back; 240")
     parser.add_argument("--force", action="store_true", help="also an older release, or one that failed here")
-    parser.add_argument("action", choices=("install", "fetch", "boot", "judge", "rollback", "status"))
+    parser.add_argument("action", choices=("install", "fetch", "boot", "judge", "rollback", "status", "trial"))
     parser.add_argument("file", nargs="?", type=Path)
     args = parser.parse_args()
-    if args.action == "install" and args.file is None:
-        parser.error("install needs a file")
+    if args.action in {"install", "trial"} and args.file is None:
+        parser.error(f"{args.action} needs a {'file' if args.action == 'install' else 'version'}")
     probe = Probe(args.health, socket=args.root / "run/kiosk-guard/control.sock")
     box = Box(args.root, systemctl=args.systemctl, probe=probe, trial_s=args.trial_s, ready_s=args.ready_s)
     try:

@@ -361,6 +361,47 @@ def test_a_card_that_cannot_be_one(box: Box, tmp_path: Path, card: dict[str, Any
     assert not (folder / "opt").exists()
 
 
+def test_a_dry_run_leaves_a_card_alone(box: Box, tmp_path: Path) -> None:
+    card, wheels = a_card(tmp_path / "card"), wheelhouse(box, tmp_path / "wheels")
+    box.says("id", "echo 1000")
+    before = sorted(p for p in card.rglob("*"))
+    done = box.install("--root", str(card), "--offline", str(wheels), "--dry-run")
+    assert done.returncode == 0, done.stderr
+    assert "Would lay Kiosk Guard down" in done.stdout
+    assert sorted(p for p in card.rglob("*")) == before
+    assert (card / "etc/machine-id").read_text() != ""
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "root=PARTUUID=1 rootwait resize",
+        "rootwait quiet init=/usr/lib/raspberrypi-sys-mods/firstboot",
+        "rootwait quiet init=/usr/lib/raspi-config/init_resize.sh splash",
+    ],
+)
+def test_a_card_that_grows_when_it_boots_needs_room_for_the_wheels_only(box: Box, tmp_path: Path, line: str) -> None:
+    box.says("chown", "exit 0")
+    box.says("df", "echo; echo x x x 307200")  # 300 MiB, as a freshly written Raspberry Pi OS Lite has
+    card, wheels = a_card(tmp_path / "card"), wheelhouse(box, tmp_path / "wheels")
+    done = box.install("--root", str(card), "--offline", str(wheels))
+    assert done.returncode == EX_CANTCREAT
+    assert "300 MiB are free" in done.stderr
+    (card / "boot/firmware/cmdline.txt").write_text(f"{line}\n")
+    done = box.install("--root", str(card), "--offline", str(wheels))
+    assert done.returncode == 0, done.stderr
+    assert (card / "boot/firmware/cmdline.txt").read_text() == f"{line} cgroup_enable=memory\n"
+
+
+def test_a_card_whose_boot_partition_is_not_mounted(box: Box, tmp_path: Path) -> None:
+    card = a_card(tmp_path / "card")
+    (card / "boot/firmware/config.txt").unlink()
+    done = box.install("--root", str(card), "--offline", str(wheelhouse(box, tmp_path / "wheels")))
+    assert done.returncode == EX_NOINPUT
+    assert "Mount the card's first partition" in done.stderr
+    assert not (card / "opt").exists()
+
+
 def test_this_machine_is_no_card(box: Box, tmp_path: Path) -> None:
     done = box.install("--root", "/", "--offline", str(wheelhouse(box, tmp_path / "wheels")))
     assert done.returncode == EX_USAGE

@@ -295,6 +295,23 @@ def test_a_trial_whose_switch_never_came_is_forgotten(box: Box) -> None:
     assert box.read("trial.json") == {}
 
 
+def test_a_switch_of_install_sh_that_the_power_cut_is_judged_at_the_next_boots(box: Box) -> None:
+    box.adopt("0.9.0")
+    box.adopt("0.9.1")  # current names it
+    box.root.joinpath("opt/kiosk-guard/current").unlink()
+    box.root.joinpath("opt/kiosk-guard/current").symlink_to("releases/0.9.0")
+    assert box.update("trial", "0.9.1").returncode == 0
+    assert box.update("boot").returncode == 0
+    assert box.read("trial.json") == {}, "its switch never came"
+    assert box.update("trial", "0.9.1").returncode == 0
+    box.root.joinpath("opt/kiosk-guard/current").unlink()
+    box.root.joinpath("opt/kiosk-guard/current").symlink_to("releases/0.9.1")
+    done = box.update("judge")  # nobody listens at its health address, and nobody did before: it must only live
+    assert done.returncode == 70
+    assert "/livez was not good" in done.stdout
+    assert box.current == "0.9.0"
+
+
 def test_a_way_back_that_was_cut_off_is_finished_at_boot(box: Box) -> None:
     start_trial(box)
     (box.root / "var/lib/kiosk-guard-update/failed.json").write_text(json.dumps({"0.9.1": "it was bad"}))

@@ -7,8 +7,10 @@
 # box_put SRC DST    copy a folder's contents in                      inside WORDS  a line for the shell inside
 # check NAME CMD...  one test: counted, told, and the rest goes on    box_close   the sum; fails if a check did
 #
-# Changes live in an overlay over the root; the network is this machine's, or none (BOX_NETWORK=none). Where systemd does not run this machine, the
-# container gets control groups of its own below ours, so that limits and DeviceAllow= bite. exit 69: not possible here.
+# Changes live in an overlay over the root; the network is this machine's, or none (BOX_NETWORK=none). Where systemd does
+# not run this machine, the container gets control groups of its own below ours, so that limits and DeviceAllow= bite.
+# BOX_ARCH: another processor's Debian (not to be booted here); BOX_PACKAGES: more packages for the root.
+# exit 69: not possible here.
 
 BOX_NETWORK=${BOX_NETWORK:-shared}
 BOX_KEEP=${KG_BOX_DIR:-} # where the roots live; empty: made anew and removed
@@ -44,16 +46,22 @@ box_archive() {
 }
 
 box_root() {
-  local suite=$1 root=$BOX_DIR/$1/root
-  BOX=$BOX_DIR/$suite BOX_ROOT=$BOX_DIR/$suite/merged BOX_NAME=kiosk-guard-test-$suite-$BOX_NETWORK
+  local suite=$1 place=$1${BOX_ARCH:+-$BOX_ARCH}
+  local root=$BOX_DIR/$place/root
+  BOX=$BOX_DIR/$place BOX_ROOT=$BOX_DIR/$place/merged BOX_NAME=kiosk-guard-test-$suite-$BOX_NETWORK
   mkdir -p "$BOX/upper" "$BOX/work" "$BOX_ROOT"
   [ ! -e "$root/.complete" ] || return 0
   rm -rf --one-file-system -- "$root"
   box_archive "$suite" >"$BOX/sources.list"
   [ -s "$BOX/sources.list" ] || box_cannot "no Debian archive found in this machine's apt settings"
-  box_say "bootstrapping Debian $suite ..."
-  mmdebstrap --quiet --mode=root --variant=minbase --aptopt='Acquire::Check-Valid-Until "false"' \
-    --dpkgopt='path-exclude=/usr/share/man/*' --include=systemd,systemd-sysv,dbus,udev,python3,ca-certificates,curl,procps,openssh-server \
+  box_say "bootstrapping Debian $suite${BOX_ARCH:+ for $BOX_ARCH} ..."
+  # (what the kernel's initrd is made of, where there is one: only what finds a virtual disk, so that it is small)
+  # shellcheck disable=SC2016  # expanded by the hook's own shell
+  mmdebstrap --quiet --mode=root --variant=minbase ${BOX_ARCH:+--architectures="$BOX_ARCH"} \
+    --aptopt='Acquire::Check-Valid-Until "false"' --dpkgopt='path-exclude=/usr/share/man/*' \
+    --include="systemd,systemd-sysv,dbus,udev,python3,ca-certificates,curl,procps,openssh-server${BOX_PACKAGES:+,$BOX_PACKAGES}" \
+    --essential-hook='mkdir -p "$1/etc/initramfs-tools/conf.d" && cd "$1/etc/initramfs-tools" &&
+      echo MODULES=list >conf.d/box && printf "%s\n" virtio_pci virtio_blk ext4 >modules' \
     "$suite" "$root" "$BOX/sources.list" >"$BOX/bootstrap.log" 2>&1 || {
     tail -n 5 "$BOX/bootstrap.log" >&2
     box_cannot "the bootstrap failed"
