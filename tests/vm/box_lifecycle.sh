@@ -1,11 +1,11 @@
 #!/bin/bash
 # box_lifecycle.sh - the life of a box in a real Debian with systemd, in a container: install.sh online and offline, twice,
-# an upgrade, upgrades that fail, a hang, a power cut, a restart, uninstall.
+# an upgrade, upgrades that fail, a hang, power cuts, a read-only root, a restart, uninstall.
 #
 #   sudo tests/vm/box_lifecycle.sh [bookworm|trixie]       (default: bookworm)
 #
 # Needs root, git, mmdebstrap and systemd-container, and a network for apt and pip; 69: it cannot be run here. The root
-# is made once below $KG_BOX_DIR (default: a temporary folder). Takes about 10 minutes, 3 of them the bootstrap and
+# is made once below $KG_BOX_DIR (default: a temporary folder). Takes about 12 minutes, 3 of them the bootstrap and
 # downloads; more on a busy machine. Closes with 'N passed, N failed'.
 # shellcheck disable=SC2016  # words for the shell inside, expanded there
 set -euo pipefail
@@ -157,6 +157,28 @@ check "and it guards" guards
 box_down
 box_up
 check "after a restart it guards" guards
+
+# Nothing but its state can be written.
+inside 'mount --bind /var/lib/kiosk-guard /var/lib/kiosk-guard && mount -o remount,bind,ro /
+  ! touch /etc/kiosk-guard/x 2>/dev/null && systemctl restart kiosk-guard'
+check "on a read-only root it guards" guards
+inside 'mount -o remount,bind,rw / && umount /var/lib/kiosk-guard'
+
+# The power goes right after the switch to a release that does not run, before install.sh could see that.
+version 9.0.3
+check "the switch" inside 'cd /root/tree && (./install.sh >/root/cut.log 2>&1 & echo $! >/root/cut.pid)
+  until [ "$(readlink /opt/kiosk-guard/current)" = releases/9.0.3 ]; do kill -0 "$(cat /root/cut.pid)"; sleep 0.02; done'
+box_kill
+box_up
+check "the boot after a cut at the switch goes on with a trial" inside 'kiosk-guard-update status | grep "on trial, started 1 times"'
+for _ in 2 3; do
+  box_kill
+  box_up
+done
+check "which a release that does not run fails" release_is 9.0.1
+check "and it guards with the old one" guards
+check "what failed is on record" inside 'kiosk-guard-update status | grep "failed: 9.0.3"'
+
 # The power goes in the middle of the switch, which is then done or not begun.
 inside 'sed -i "/raise SystemExit(3)/d" /root/tree/edge/cli.py'
 version 9.0.4
