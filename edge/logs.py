@@ -1,4 +1,7 @@
-"""What the service writes to standard error: lines for people, or one JSON object a line for programs."""
+"""What the service writes to standard error: lines for people, or one JSON object a line for programs.
+
+Where standard error is systemd's journal, lines for people go there as records with priority and fields instead.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,8 @@ import sys
 import threading
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, TextIO
+
+from edge.journal import JournalHandler, goes_to_journal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,8 +54,10 @@ def configure(*, style: str, level: str, stream: TextIO = sys.stderr) -> Callabl
     :param level: a logging level's name.
     :returns: to be called at the end: writes what is still waiting, unless the reader has stalled.
     """
-    writer = logging.StreamHandler(stream)
+    writer: logging.Handler = logging.StreamHandler(stream)
     writer.setFormatter(JsonLines() if style == "json" else Lines())
+    if style == "text" and goes_to_journal(stream):
+        writer = JournalHandler(writer)
     waiting: queue.Queue[logging.LogRecord | None] = queue.Queue(_MOST_WAITING)
     thread = threading.Thread(target=_write, args=(waiting, writer), name="log", daemon=True)
     root = logging.getLogger()
