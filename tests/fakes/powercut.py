@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import random
     from collections.abc import Iterator
 
-TOOLS = ("qemu-storage-daemon", "mkfs.ext4", "mount", "umount", "losetup")
+TOOLS = ("qemu-storage-daemon", "qemu-img", "mkfs.ext4", "mount", "umount", "losetup")
 _FLUSH, _FUA, _DISCARD = 1, 2, 4
 _SIZE = 192 * 1024**2
 
@@ -42,44 +42,64 @@ class Write:
 
 
 class RecordedDisk:
-    """An ext4 of its own; ``folder`` is where it is mounted while :meth:`mounted` lasts."""
+    """An ext4 of its own; ``folder`` is where it is mounted while :meth:`mounted` lasts.
 
-    def __init__(self, work: Path) -> None:
+    :param start: an image to begin with; None: an empty one of 192 MiB.
+    """
+
+    def __init__(self, work: Path, *, start: Path | None = None) -> None:
         self.work = work
         self.folder = work / "disk"
-        self._start, self._image, self._log = work / "start.raw", work / "image.raw", work / "writes.log"
-        for path, size in ((self._start, _SIZE), (self._log, 2 * 1024**3)):
-            with path.open("wb") as file:
-                file.truncate(size)
-        run("mkfs.ext4", "-q", "-F", str(self._start))
+        self._start, self._image, self._log = start or work / "start.raw", work / "image.raw", work / "writes.log"
+        if start is None:
+            with self._start.open("wb") as file:
+                file.truncate(_SIZE)
+            run("mkfs.ext4", "-q", "-F", str(self._start))
+        self._size = self._start.stat().st_size
+        with self._log.open("wb") as file:
+            file.truncate(4 * 1024**3)
         run("cp", "--sparse=always", str(self._start), str(self._image))
         self.folder.mkdir()
 
     @contextlib.contextmanager
     def mounted(self) -> Iterator[Path]:
         """Mounted, every write recorded."""
-        device = self.work / "device.raw"
-        device.touch()
         blocks = (
             f"driver=file,node-name=file0,filename={self._image}",
             "driver=raw,node-name=raw0,file=file0",
             f"driver=file,node-name=log0,filename={self._log}",
-            "driver=blklogwrites,node-name=rec0,file=raw0,log=log0,log-sector-size=512",
+            "driver=blklogwrites,node-name=top,file=raw0,log=log0,log-sector-size=512",
         )
+        with self._offered(blocks) as device, self._mount(device):
+            yield self.folder
+
+    @contextlib.contextmanager
+    def _offered(self, blocks: tuple[str, ...]) -> Iterator[Path]:
+        """The node ``top`` as a file."""
+        device = self.work / "device.raw"
+        device.touch()
         words = ["qemu-storage-daemon", *(word for block in blocks for word in ("--blockdev", block))]
-        words += ["--export", f"type=fuse,id=e0,node-name=rec0,mountpoint={device},writable=on"]
+        words += ["--export", f"type=fuse,id=e0,node-name=top,mountpoint={device},writable=on"]
         with subprocess.Popen(words) as daemon:
-            end = time.monotonic() + 20
-            while device.stat().st_size != _SIZE and time.monotonic() < end:
-                time.sleep(0.05)
-            loop = run("losetup", "-f", "--show", str(device)).strip()
+            try:
+                end = time.monotonic() + 20
+                while device.stat().st_size != self._size and time.monotonic() < end:
+                    time.sleep(0.02)
+                yield device
+            finally:
+                daemon.terminate()
+
+    @contextlib.contextmanager
+    def _mount(self, device: Path) -> Iterator[None]:
+        loop = run("losetup", "-f", "--show", str(device)).strip()
+        try:
             run("mount", "-o", "noatime", loop, str(self.folder))
             try:
-                yield self.folder
+                yield
             finally:
                 run("umount", str(self.folder))
-                run("losetup", "-d", loop)
-                daemon.terminate()
+        finally:
+            run("losetup", "-d", loop)
 
     def position(self) -> int:
         """How many writes and flushes the log has now."""
@@ -98,9 +118,13 @@ class RecordedDisk:
                 yield Write(first * sector, sectors * sector, flags, at)
                 at += 0 if flags & _DISCARD else sectors * sector
 
+    def flushes(self, first: int = 0) -> list[int]:
+        """Numbers of the entries from ``first`` on that make durable what came before."""
+        return [n for n, write in enumerate(self.entries()) if n >= first and write.flags & (_FLUSH | _FUA)]
+
     def cuts(self, points: list[int], rng: random.Random) -> Iterator[tuple[int, Path]]:
         """For each point (ascending) the disk after a cut there, mounted; the journal has been replayed."""
-        durable = self.work / "durable.raw"
+        durable, cut = self.work / "durable.raw", self.work / "cut.qcow2"
         run("cp", "--sparse=always", str(self._start), str(durable))
         waiting = list(points)
         pending: list[Write] = []
@@ -114,18 +138,18 @@ class RecordedDisk:
                 pending.append(write)
             while waiting and waiting[0] == number:
                 waiting.pop(0)
-                # A name of its own: the kernel may keep the last loop device, and what it remembers of it, for a while.
-                cut = self.work / f"cut-{number}.raw"
-                run("cp", "--sparse=always", str(durable), str(cut))
                 kept = [w for w in pending if rng.random() < 0.5]
                 rng.shuffle(kept)
-                self._apply(cut, kept)
-                run("mount", "-o", "loop", str(cut), str(self.folder))
-                try:
-                    yield number, self.folder
-                finally:
-                    run("umount", str(self.folder))
-                    cut.unlink()
+                run("qemu-img", "create", "-q", "-f", "qcow2", "-b", str(durable), "-F", "raw", str(cut))
+                blocks = (
+                    f"driver=file,node-name=below,filename={durable},read-only=on",
+                    f"driver=file,node-name=file0,filename={cut}",
+                    "driver=qcow2,node-name=top,file=file0,backing=below",
+                )
+                with self._offered(blocks) as device:
+                    self._apply(device, kept)
+                    with self._mount(device):
+                        yield number, self.folder
 
     def _apply(self, image: Path, writes: list[Write]) -> None:
         with self._log.open("rb") as log, image.open("r+b", buffering=0) as file:

@@ -9,10 +9,11 @@
 #
 # Changes live in an overlay over the root; the network is this machine's, or none (BOX_NETWORK=none). Where systemd does
 # not run this machine, the container gets control groups of its own below ours, so that limits and DeviceAllow= bite.
-# BOX_ARCH: another processor's Debian (not to be booted here); BOX_PACKAGES: more packages for the root.
+# BOX_OPTIONS: more options for systemd-nspawn. BOX_ARCH: another processor's Debian (not to be booted here); BOX_PACKAGES: more packages for the root.
 # exit 69: not possible here.
 
 BOX_NETWORK=${BOX_NETWORK:-shared}
+BOX_OPTIONS=()
 BOX_KEEP=${KG_BOX_DIR:-} # where the roots live; empty: made anew and removed
 BOX_DIR=${BOX_KEEP:-$(mktemp -d)}
 mkdir -p "$BOX_DIR"
@@ -148,7 +149,7 @@ box_up() {
       box_own_cgroups
       options+=(--keep-unit)
     fi
-    SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1 exec setsid systemd-nspawn "${options[@]}" /sbin/box-init \
+    SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1 exec setsid systemd-nspawn "${options[@]}" "${BOX_OPTIONS[@]}" /sbin/box-init \
       </dev/null >"$BOX/console.log" 2>&1
   ) &
   echo $! >"$BOX/pid"
