@@ -9,7 +9,8 @@
 #
 # Changes live in an overlay over the root; the network is this machine's, or none (BOX_NETWORK=none). Where systemd does
 # not run this machine, the container gets control groups of its own below ours, so that limits and DeviceAllow= bite.
-# BOX_OPTIONS: more options for systemd-nspawn. BOX_ARCH: another processor's Debian (not to be booted here); BOX_PACKAGES: more packages for the root.
+# BOX_OPTIONS: more options for systemd-nspawn. BOX_ARCH: another processor's Debian (not to be booted here);
+# BOX_PACKAGES: more packages for the root.
 # exit 69: not possible here.
 
 BOX_NETWORK=${BOX_NETWORK:-shared}
