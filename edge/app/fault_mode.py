@@ -171,7 +171,7 @@ class FaultMode:
 
     def _files(self) -> Iterator[Path]:
         state = state_path(self._config, self._config_path)
-        folders = [self._config_path.parent, state / "models", *(state / "models").glob("*")]
+        folders = [state / "models", *(state / "models").glob("*")]
         try:
             config = load(self._config_path)
         except ConfigError:
@@ -180,6 +180,9 @@ class FaultMode:
             if config.model.path:
                 folders.append(resolve(self._config_path, config.model.path))
         yield state / "zones.toml"
+        with contextlib.suppress(OSError):
+            # Files alone: the state directory may lie beside the configuration, and delivering writes there all the time.
+            yield from [path for path in sorted(self._config_path.parent.iterdir()) if path.is_file()][:_MOST_FILES]
         count = 0
         for folder in folders:
             with contextlib.suppress(OSError):
