@@ -146,14 +146,24 @@ class Pipeline:
         line = self._lines[camera]
         line.masks.redraw(masks)
         line.tracker.exits.redraw(doors=zones.doors, rooms=zones.rooms)
-        for rule in line.rules:
-            if isinstance(rule, CameraTamper):
-                rule.relearn()
+        self.relearn(camera)
         with self._redrawing:
             line = self._lines[camera]
             self._lines[camera] = replace(
                 line, zones=zones
             )  # one step: a frame is judged by the old ones or the new ones
+
+    def relearn(self, camera: str) -> None:
+        """What this camera sees from now on is what it is to see; any thread."""
+        for rule in self._view_rules(camera):
+            rule.relearn()
+
+    def wrong_view(self, camera: str) -> tuple[str, float, float] | None:
+        """What is wrong with this camera's view, for how many seconds, and from how many on it is an incident."""
+        return next((rule.wrong for rule in self._view_rules(camera)), None)
+
+    def _view_rules(self, camera: str) -> list[CameraTamper]:
+        return [rule for rule in self._lines[camera].rules if isinstance(rule, CameraTamper)]
 
     def exchange(self, camera: str, *, rules: Sequence[Rule], held_classes: Collection[int]) -> None:
         """Other rules for one camera, from its next frame on; any thread. Open incidents and tracks stay."""

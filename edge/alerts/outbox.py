@@ -254,11 +254,14 @@ class Outbox:
         new, self._retries_seen = asked != self._retries_seen, asked
         return new
 
-    def drop(self, alert_id: str) -> bool:
-        """Give up an undelivered or corrupt alert (a technician decides); counted. :raises OutboxError: not stored."""
+    def drop(self, alert_id: str, *, counted: bool = True) -> bool:
+        """Give up an undelivered or corrupt alert (a technician decides). :raises OutboxError: not stored.
+
+        :param counted: it tells of a loss; False: a test mail that failed is none.
+        """
         with self._database.transaction() as db:
             done = db.execute("DELETE FROM outbox WHERE alert_id = ? AND state != ?", (alert_id, DELIVERED)).rowcount
-            if done:
+            if done and counted:
                 changes.count_dropped(db, done, rows.BY_HAND)
             self._gauge.read(db)
         return done > 0

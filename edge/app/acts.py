@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from edge.app.control import MAX_MINUTES
 from edge.app.incident_views import suppressed, title
+from edge.app.view_checks import looks_moved
 from edge.health.acts import ActRefused
 
 if TYPE_CHECKING:
@@ -130,6 +131,11 @@ class BoxActs:
         self._proofs["Test mail"] = self._mails.proof or "sent, no answer yet"
         return state
 
+    def retry_mail(self, *, who: str) -> dict[str, Any]:
+        tried = self._mails.retry_all()
+        self._note("retry_mail", who, mails=tried)
+        return {"mails": tried}
+
     def maintenance(self, *, on: bool, minutes: float, reason: str, who: str) -> dict[str, Any]:
         if not on:
             self._periods.end(reason=f"switched off by {who}")
@@ -153,7 +159,11 @@ class BoxActs:
 
     def confirm_masks(self, *, who: str) -> dict[str, Any]:
         self._note("confirm_masks", who)  # before: from then on pictures leave the box
-        return {"words": self._confirm_masks()}
+        moved = [name for name in self._cameras if looks_moved(self._pipeline.wrong_view(name))]
+        for name in moved:
+            self._pipeline.relearn(name)
+        learnt = [f"{', '.join(moved)}: from now on this view is the right one"] if moved else []
+        return {"words": "; ".join([*learnt, self._confirm_masks()])}
 
     def walk_test(self, *, on: bool, minutes: float, siren: bool, technician: str, who: str) -> dict[str, Any]:
         if on:
@@ -256,6 +266,7 @@ class BoxActs:
             "frame_age_s": None if captured is None else round(max(0.0, self._clock.monotonic_s() - captured), 1),
             "state": camera.status().state,
             "withheld": self._lines[name].masks.withheld,
+            "moved": looks_moved(self._pipeline.wrong_view(name)),
         }
 
     def _maintenance_state(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""How ``test-alarm``, ``walk-test`` and ``support-bundle`` are called: the page's acts, for a terminal."""
+"""How ``test-alarm``, ``walk-test``, ``verdict`` and ``support-bundle`` are called: the page's acts, for a terminal."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge.errors import EX_CANTCREAT, EX_OK, KioskError
+from edge.health.acts import VERDICTS
 
 if TYPE_CHECKING:
     import argparse
@@ -42,7 +43,12 @@ def add_to(commands: Any, *, default_config: Path) -> None:
     )
     bundle.add_argument("--out", type=Path, default=Path(), metavar="DIR", help="where to put it (default: here)")
     bundle.set_defaults(command=_support_bundle)
-    for each in (alarm, walk, bundle):
+
+    verdict = commands.add_parser("verdict", help="what the desk says of an incident: counted, to tune rules by")
+    verdict.add_argument("incident", metavar="INCIDENT", help="its number, as in the mail and on the page")
+    verdict.add_argument("verdict", choices=(*VERDICTS, "none"), help="none takes it back")
+    verdict.set_defaults(command=_verdict)
+    for each in (alarm, walk, bundle, verdict):
         each.add_argument("--config", type=Path, default=default_config, metavar="FILE")
 
 
@@ -104,6 +110,13 @@ def _walk_lines(state: dict[str, Any]) -> list[str]:
         if state["on"] or rule["fired"]:
             lines.append(f"  {'x' if rule['fired'] else ' '} {rule['rule']}: {verdict}")
     return lines
+
+
+def _verdict(args: argparse.Namespace) -> int:
+    value = "" if args.verdict == "none" else args.verdict
+    _client(args).post("/acts/verdict", incident_id=args.incident, verdict=value)
+    _say(f"incident {args.incident}: verdict {args.verdict}")
+    return EX_OK
 
 
 def _support_bundle(args: argparse.Namespace) -> int:

@@ -7,6 +7,7 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from edge.alerts.outbox_rows import BY_HAND
 from edge.errors import KioskError
 from edge.health.checks import (
     CameraFacts,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from edge.alerts.incident_store import IncidentStore
     from edge.alerts.interface import Indicator
     from edge.alerts.outbox import Outbox
+    from edge.alerts.outbox_rows import OutboxStats
     from edge.alerts.worker import DeliveryWorker
     from edge.alerts.writer import WriterWorker
     from edge.app.maintenance import MaintenanceKeeper
@@ -68,6 +70,7 @@ class Board:
     :param troubles: what else a technician must know, in words, one sentence each.
     :param driver: of the outputs, as configured.
     :param input_faults: switches that cannot be read, and why.
+    :param refused: recipients that the mail server does not take, and its words.
     :param more_checks: further lines of the report, from memory.
     :param on_status: told the verdict every few seconds; for the status light.
     """
@@ -95,7 +98,9 @@ class Board:
         more_checks: Callable[[], Sequence[Check]] = tuple,
         driver: str = "gpiozero",
         input_faults: Callable[[], Mapping[str, str]] = dict,
+        refused: Callable[[], Mapping[str, str]] = dict,
     ) -> None:
+        self._refused = refused
         self._driver = driver
         self._input_faults = input_faults
         self._more_checks = more_checks
@@ -117,6 +122,7 @@ class Board:
         self._indicator = indicator
         self._clock = clock
         self._started_s = clock.monotonic_s()
+        self._given_up_before = _given_up(outbox.stats())
         self._machine = MachineFacts()
         self._disk = DiskFacts(str(state_dir), None, None)
         self._recent: list[Incident] = []
@@ -242,11 +248,12 @@ class Board:
         return OutboxFacts(
             waiting=stats.waiting + writer.unstored,
             oldest_age_s=stats.oldest_s,
-            dropped=stats.dropped + writer.dropped,
+            dropped=_given_up(stats) - self._given_up_before + writer.dropped,
             refused=stats.held,
             last_success_age_s=age_s,
             last_error=stats.last_error.partition("\n")[0],  # the hint behind it is for the log
             error=writer.last_error if writer.unstored else "",
+            refused_recipients=dict(self._refused()),
         )
 
     def _details(self) -> dict[str, Any]:
@@ -294,6 +301,11 @@ class Board:
         while not self._clock.wait(self._stop, _REFRESH_S):
             self.due_s = self._clock.monotonic_s() + _HONEST_S
             self.refresh()
+
+
+def _given_up(stats: OutboxStats) -> int:
+    """Alerts that nobody gave up on purpose."""
+    return sum(count for reason, count in stats.dropped_by.items() if reason != BY_HAND)
 
 
 def _summary(report: Report) -> str:

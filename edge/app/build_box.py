@@ -13,7 +13,7 @@ from edge.alerts.ledger import StoredLedger
 from edge.alerts.writer import WriterWorker
 from edge.app.blind_time import BlindTime, Lookout
 from edge.app.board import Board, Limits
-from edge.app.build import build_incidents, build_line, resting_rules
+from edge.app.build import build_incidents, build_line, bundle_path, resting_rules
 from edge.app.build_alerts import build_delivery, build_heartbeat, build_ring, build_sheets
 from edge.app.build_cameras import build_camera, camera_sources
 from edge.app.build_local import build_indicator, build_inputs, build_pins
@@ -25,6 +25,8 @@ from edge.app.hand_over import AlertMaker, Annotator, acknowledge, enqueue, log_
 from edge.app.mail_channel import build_channel
 from edge.app.maintenance import MaintenanceKeeper
 from edge.app.mask_confirmation import MaskKeeper
+from edge.app.model_files import ModelFiles
+from edge.app.view_checks import view_checks
 from edge.config import load
 from edge.health.interface import Status
 from edge.pipeline import Line, Pipeline
@@ -170,6 +172,10 @@ def build_box(config: Config, config_path: Path, stack: contextlib.ExitStack, *,
         chores.append(actions.chore)
     config_watch = ConfigWatch(config_path, try_load=lambda: load(config_path))
     chores.append(config_watch.look)
+    model_files = ModelFiles(
+        lambda: bundle_path(config, config_path), model_file=lambda: opened.present.manifest.model.file
+    )
+    chores.append(model_files.look)
     models: ModelWatch | None = None  # until everything stands that it works on
     cameras = [build_camera(table, source, clock=clock) for table, source in sources]
     for camera in cameras:
@@ -186,17 +192,24 @@ def build_box(config: Config, config_path: Path, stack: contextlib.ExitStack, *,
         writer=writer,
         delivery=delivery,
         troubles=lambda: [
-            *troubles(storage.database, storage.outbox, channel),
+            *troubles(storage.database, storage.outbox),
             *([storage.incident_log.trouble] if storage.incident_log.trouble else []),
         ],
         driver=config.outputs.driver,
         input_faults=inputs.faults if inputs else dict,
+        refused=lambda: channel.refused_recipients if channel else {},
         incident_store=storage.incidents,
         indicator=indicator,
         clock=clock,
         resting_rules=_tell_resting(config, detector),
         maintenance=maintenance,
-        more_checks=lambda: [config_watch.check(), *technician.checks(), *model_checks(models)],
+        more_checks=lambda: [
+            *view_checks(pipeline, cameras),
+            config_watch.check(),
+            model_files.check(),
+            *technician.checks(),
+            *model_checks(models),
+        ],
         on_status=lambda status: indicator.set_status("fault" if status is Status.FAIL else "healthy"),
     )
     blind = BlindTime(

@@ -41,6 +41,8 @@ def fault_checks(error: KioskError) -> tuple[Check, ...]:
     name = next((name for kind, name in _WHERE if isinstance(error, kind)), "appliance")
     head, *faults = [line.strip() for line in error.message.splitlines() if line.strip()]
     hint = f". {error.hint}" if error.hint else ""
+    if name == "model":
+        hint += ". Correct [model] path in the configuration, or take it out and run: kiosk-guard model install"
     return tuple(Check(name, Status.FAIL, f"{fault}{hint}") for fault in faults or [head])
 
 

@@ -52,7 +52,7 @@ class FaultMode:
         self._clock = clock
         self._boot_id = boot_id
         self._config = salvage(config_path)
-        self._seen = self._signature()
+        self._seen = self.signature()
         self.due_s = clock.monotonic_s() + _STEP_S  # see watchdog.Mover
 
     def stay(self, stop: threading.Event, watchdog: Watchdog) -> None:
@@ -83,7 +83,7 @@ class FaultMode:
         while not self._clock.wait(stop, LOOK_EVERY_S):
             self.due_s = self._clock.monotonic_s() + _STEP_S
             board.refresh()
-            if self._signature() != self._seen:
+            if self.signature() != self._seen:
                 return
             if self._clock.monotonic_s() - tried_s >= TRY_EVERY_S:
                 tried_s = self._clock.monotonic_s()
@@ -160,7 +160,7 @@ class FaultMode:
             },
         )
 
-    def _signature(self) -> frozenset[tuple[str, int, int, int]]:
+    def signature(self) -> frozenset[tuple[str, int, int, int]]:
         """Changes whenever one of the files that guarding depends on does."""
         found = set()
         for path in self._files():

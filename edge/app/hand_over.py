@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from edge.alerts.database import Database
-    from edge.alerts.email import EmailChannel
     from edge.alerts.outbox import Outbox
     from edge.alerts.worker import DeliveryWorker
     from edge.alerts.writer import WriterWorker
@@ -154,8 +153,8 @@ def acknowledge(
         delivery.wake()
 
 
-def troubles(database: Database, outbox: Outbox, channel: EmailChannel | None) -> list[str]:
-    """What went wrong with stored alerts and single recipients, one sentence each; empty: nothing."""
+def troubles(database: Database, outbox: Outbox) -> list[str]:
+    """What went wrong with stored alerts, one sentence each; empty: nothing."""
     found = [
         f"the database was damaged and set aside as {path.name}, {database.rescued} waiting alerts were carried over: "
         "check the card and the power supply"
@@ -163,8 +162,6 @@ def troubles(database: Database, outbox: Outbox, channel: EmailChannel | None) -
     ]
     if corrupt := outbox.stats().corrupt:
         found.append(f"{corrupt} damaged alerts cannot be read and were put aside")
-    if channel:
-        found += [f"the mail server refuses {who}: {why}" for who, why in channel.refused_recipients.items()]
     return found
 
 

@@ -193,7 +193,7 @@ def _send(alert: Alert, channel: EmailChannel, outbox: Outbox, say: Callable[[st
     try:
         channel.send(alert, [], waited_s=0.0)
     except ChannelError as error:
-        outbox.drop(alert.alert_id)
+        outbox.drop(alert.alert_id, counted=False)
         say(f"not sent: {error}")
         return EX_UNAVAILABLE
     outbox.mark_delivered(alert.alert_id)
@@ -222,7 +222,7 @@ def _watch(
             return EX_OK
         if entry is not None and entry.attempts:
             say(f"not sent: {entry.last_error}")
-            outbox.drop(alert.alert_id)  # it has said what it was to say
+            outbox.drop(alert.alert_id, counted=False)  # it has said what it was to say
             return EX_UNAVAILABLE
         if clock.wait(cancel, _POLL_S):
             break

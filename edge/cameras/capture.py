@@ -303,8 +303,8 @@ class CaptureProcess:
         return f"{self._source.label}: no picture for {self._fresh_timeout_s:.1f} s although it is open"
 
     def _last_words(self, link: ChildLink) -> str:
-        words, _ = explain(link.lines, self._source)
-        return f": {words}" if words else ""
+        words, hint = explain(link.lines, self._source)
+        return (f": {words}" if words else "") + (f"; {hint}" if hint else "")
 
     def _tell_lost(self, why: str, wait_s: float) -> None:
         with self._news:

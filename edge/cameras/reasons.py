@@ -81,9 +81,20 @@ def explain(lines: Iterable[str], source: Source) -> tuple[str, str]:
     for pattern, words, hint in _KNOWN:
         if any(pattern.search(line) for line in seen):
             return words, hint
-    shown = (_PREFIX.sub("", line).strip() for line in reversed(lines) if not _CHATTER.match(line))
+    shown = (_PREFIX.sub("", line).strip() for line in reversed(_errors(lines)))
     last = next((line for line in shown if line), "")
     return source.scrub(last)[:200], ""
+
+
+def _errors(lines: list[str]) -> list[str]:
+    """Without what is told for debugging. Such a message may have several lines, and only its first says what it is."""
+    kept, chatter = [], False
+    for line in lines:
+        if _PREFIX.match(line):
+            chatter = _CHATTER.match(line) is not None
+        if not chatter:
+            kept.append(line)
+    return kept
 
 
 def is_refused(lines: Iterable[str]) -> bool:

@@ -14,6 +14,7 @@ token (or the socket).
 ``POST /acts/test-alarm``                   :meth:`Acts.test_alarm`; body ``{"seconds": 3, "outputs": ["siren"]}``
 ``POST /acts/test-mail``                    :meth:`Acts.test_mail`; body ``{}``
 ``GET /acts/test-mail/<id>``                :meth:`Acts.test_mail_state`
+``POST /acts/retry-mail``                   :meth:`Acts.retry_mail`; body ``{}``
 ``POST /acts/maintenance``                  :meth:`Acts.maintenance`; ``{"on": true, "minutes": 60, "reason": "..."}``
 ``POST /acts/acknowledge``                  :meth:`Acts.acknowledge`; body ``{}``
 ``POST /acts/confirm-masks``                :meth:`Acts.confirm_masks`; body ``{}``
@@ -83,6 +84,9 @@ class Acts(Protocol):
         "recipients": ["..."]}``. A mail that failed is taken out of the outbox: it has said what it was to say.
         """
 
+    def retry_mail(self, *, who: str) -> Json:
+        """Try all waiting and refused mails now; ``{"mails": 3}``."""
+
     def maintenance(self, *, on: bool, minutes: float, reason: str, who: str) -> Json:
         """Silence the rules for so many minutes (up to 1440), or end that; ``{"on", "reason", "remaining_s"}``."""
 
@@ -90,7 +94,7 @@ class Acts(Protocol):
         """Somebody is there: what sounds now is silent; ``{"incidents": ["id", ...]}``, those open now."""
 
     def confirm_masks(self, *, who: str) -> Json:
-        """A camera that was turned shows again what its privacy masks are meant for: its pictures are kept and sent again.
+        """What the cameras see now is right, and privacy masks lie where they should: withheld pictures are kept again.
 
         :returns: ``{"words": "confirmed: lobby; ..."}``.
         """
@@ -153,7 +157,7 @@ class Acts(Protocol):
     def glance(self) -> Json:
         """What the page shows beside the health report.
 
-        ``{"cameras": {"lobby": {"fps", "frame_age_s", "state", "withheld"}}, "incidents": (as incidents()),
+        ``{"cameras": {"lobby": {"fps", "frame_age_s", "state", "withheld", "moved"}}, "incidents": (as incidents()),
         "suppressed": [{"since", "rule", "zone", "severity", "reason", "count"}], "possible": (as possible())}``.
         """
 

@@ -49,6 +49,7 @@ class ActsRoutes:
             post("/acts/test-alarm", self._test_alarm),
             post("/acts/test-mail", self._test_mail),
             get("/acts/test-mail/{id}", self._test_mail_state),
+            post("/acts/retry-mail", self._retry_mail),
             post("/acts/maintenance", self._maintenance),
             post("/acts/acknowledge", self._acknowledge),
             post("/acts/confirm-masks", self._confirm_masks),
@@ -86,6 +87,10 @@ class ActsRoutes:
 
     async def _test_mail_state(self, request: Request) -> Response:
         return _json(await run_in_threadpool(self._acts.test_mail_state, request.path_params["id"]))
+
+    async def _retry_mail(self, request: Request) -> Response:
+        await _body(request, set())
+        return _json(await run_in_threadpool(self._acts.retry_mail, who=visitor(request)))
 
     async def _maintenance(self, request: Request) -> Response:
         body = await _body(request, {"on", "minutes", "reason"})

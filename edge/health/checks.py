@@ -5,11 +5,18 @@ What stops the guarding (no picture, no model, nowhere to store an alarm) fails;
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from edge.health.interface import Check, Status
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 _MB = 1_000_000
+_SEE_TO_CAMERA = (
+    "check the camera's power and cable, then its address in the configuration; it is tried again by itself"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +51,10 @@ class InferenceFacts:
 class OutboxFacts:
     """The way to the desk.
 
-    ``waiting`` alerts, the oldest for ``oldest_age_s``; ``dropped`` and ``refused`` for good since the start;
+    ``waiting`` alerts, the oldest for ``oldest_age_s``; ``dropped`` since the start, but for those by hand; ``refused``
+    for good, and kept;
     ``last_success_age_s``: None: nothing was delivered yet; ``last_error``: the newest refusal in the server's words;
-    ``error``: the store itself fails.
+    ``error``: the store itself fails; ``refused_recipients``: those that the server does not take, with its words.
     """
 
     waiting: int
@@ -56,6 +64,7 @@ class OutboxFacts:
     last_success_age_s: float | None = None
     last_error: str = ""
     error: str = ""
+    refused_recipients: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,14 +111,15 @@ def check_camera(facts: CameraFacts) -> Check:
     name = f"camera:{facts.name}"
     if facts.state == "live":
         if facts.detail:
-            return Check(name, Status.WARN, f"reconnecting: {facts.detail}", facts.state)
+            words = f"it is being reconnected: {facts.detail}. If that lasts, {_SEE_TO_CAMERA}"
+            return Check(name, Status.WARN, words, facts.state)
         return Check(name, Status.PASS, "", facts.state)
     if facts.state == "starting":
         return Check(name, Status.WARN, facts.detail or "starting: wait for the first picture", facts.state)
     if facts.state == "ended":
         return Check(name, Status.FAIL, facts.detail or "the video file is over", facts.state)
-    why = facts.detail or "no picture. Check its power and cable, then its address"
-    return Check(name, Status.FAIL, f"camera lost: {why}", facts.state)
+    why = facts.detail or "no picture"
+    return Check(name, Status.FAIL, f"camera lost: {why}. Now {_SEE_TO_CAMERA}", facts.state)
 
 
 def check_frame_age(facts: CameraFacts, *, warn_after_s: float = 5.0, fail_after_s: float = 20.0) -> Check:
@@ -123,7 +133,8 @@ def check_frame_age(facts: CameraFacts, *, warn_after_s: float = 5.0, fail_after
         words = f"the newest judged picture is {age_s:.0f} s old: the box does not see. Check the camera, then the log"
         return Check(name, Status.FAIL, words, observed, "s")
     if age_s > warn_after_s:
-        return Check(name, Status.WARN, f"the newest judged picture is {age_s:.0f} s old", observed, "s")
+        words = f"the newest judged picture is {age_s:.0f} s old. If that lasts, {_SEE_TO_CAMERA}"
+        return Check(name, Status.WARN, words, observed, "s")
     return Check(name, Status.PASS, "", observed, "s")
 
 
@@ -158,7 +169,8 @@ def check_outbox(facts: OutboxFacts, *, many: int = 50) -> Check:
         return Check("outbox", Status.FAIL, words, facts.waiting, "alerts")
     if facts.dropped:
         words = (
-            f"{facts.dropped} alerts were dropped because too many waited. Restore the mail, then look through the log"
+            f"{_alerts(facts.dropped)} given up since the start: too many waited, or for too long. Restore the mail; the "
+            "incidents are in the log"
         )
         return Check("outbox", Status.WARN, words, facts.waiting, "alerts")
     if facts.waiting > many:
@@ -170,17 +182,25 @@ def check_mail(facts: OutboxFacts, *, late_after_s: float = 300.0) -> Check:
     """Whether the desk is reached; alarms wait safely meanwhile, so this never fails the box."""
     said = f" The server says: {facts.last_error}." if facts.last_error else ""
     if facts.refused:
-        words = f"{facts.refused} alerts were refused for good.{said} Check the recipients and the mail account"
+        words = (
+            f"{_alerts(facts.refused)} refused for good.{said} Correct recipients or account in the configuration; "
+            "they are kept and tried again"
+        )
         return Check("mail", Status.WARN, words, _ago(facts.last_success_age_s), "s")
     late = facts.waiting and (facts.last_error or (facts.oldest_age_s or 0.0) > late_after_s)
     if late:
+        many = "1 alert waits" if facts.waiting == 1 else f"{facts.waiting} alerts wait, the oldest"
         words = (
-            f"{facts.waiting} alerts wait, the oldest for {_duration(facts.oldest_age_s or 0.0)}.{said} They are kept and "
-            "sent when the mail server answers. Check network, mail server and account"
+            f"{many} for {_duration(facts.oldest_age_s or 0.0)}.{said} Nothing is lost, it is sent when the mail server "
+            "takes it. Check network, mail server and account"
         )
         return Check("mail", Status.WARN, words, _ago(facts.last_success_age_s), "s")
+    if facts.refused_recipients:
+        them = "; ".join(f"{who}: {why}" for who, why in facts.refused_recipients.items())
+        words = f"not everybody is told, the mail server refuses {them}. Correct [email] recipients"
+        return Check("mail", Status.WARN, words, _ago(facts.last_success_age_s), "s")
     if facts.last_success_age_s is None:
-        return Check("mail", Status.PASS, "nothing was sent yet", None, "s")
+        return Check("mail", Status.PASS, "nothing was sent yet: send a test mail", None, "s")
     return Check("mail", Status.PASS, "", _ago(facts.last_success_age_s), "s")
 
 
@@ -235,7 +255,7 @@ def check_clock(*, synchronised: bool) -> Check:
     if synchronised:
         return Check("clock", Status.PASS, "", "synchronised")
     words = (
-        "the clock was not set from the network since the start: times in alarms may be wrong. Check network and NTP"
+        "it was not set from the network since the start: times in alarms may be wrong. Let the box reach an NTP server"
     )
     return Check("clock", Status.WARN, words, "not synchronised")
 
@@ -269,6 +289,10 @@ def check_config(facts: ConfigFacts) -> Check:
         words = f"{facts.path} was changed and is not in use yet. Restart: systemctl restart kiosk-guard"
         return Check("config", Status.WARN, words, "changed")
     return Check("config", Status.PASS, "", "in use")
+
+
+def _alerts(count: int) -> str:
+    return "1 alert was" if count == 1 else f"{count} alerts were"
 
 
 def _ago(age_s: float | None) -> float | None:

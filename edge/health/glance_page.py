@@ -5,8 +5,9 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+from edge.health.acts_card import acts_card, invitation, retry_act, test_mail_act
 from edge.health.interface import Report, Status
-from edge.health.layout import ago, card, options, page, severity_tag, when
+from edge.health.layout import ago, card, clock_words, page, severity_tag, when
 from edge.health.page import MARKS, check_line, check_title, headline, unit_sign
 
 if TYPE_CHECKING:
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 _MAX_REASONS = 4
 _FIRST = 4  # incidents shown at once
 _VERDICTS = (("true", "True"), ("false", "False"), ("test", "Test"))
-_MINUTES = ((15, "15 min"), (30, "30 min"), (60, "1 h"), (120, "2 h"), (240, "4 h"), (480, "8 h"))
 
 
 def render_glance(
@@ -38,13 +38,17 @@ def render_glance(
     status, state = _state(report, ready, possible)
     left, right = [], []
     if glance:
-        act = _mail_act(possible) if signed_in and possible["mail"] else ""
+        can_mail = signed_in and possible["mail"]
         left = [*(_camera(name, facts, glance, signed_in) for name, facts in glance["cameras"].items())]
         left += [
-            _acts(possible, withheld=any(c.get("withheld") for c in glance["cameras"].values()))
-            if signed_in
-            else _invitation(),
-            card("mail", "Mail", _mail(report, now), live=True, after=act),
+            acts_card(possible, glance["cameras"].values()) if signed_in else invitation(),
+            card(
+                "mail",
+                "Mail",
+                _mail(report, now, can_act=can_mail),
+                live=True,
+                after=test_mail_act(possible) if can_mail else "",
+            ),
         ]
         right = [
             card("incidents", "Incidents", _incidents(glance["incidents"], signed_in, now), live=True),
@@ -66,8 +70,7 @@ def render_glance(
         signed_in=signed_in,
         columns=True,
         refresh=True,
-        foot=f"{escape(now.strftime('%Y-%m-%d %H:%M:%S'))} UTC, version {escape(version or 'unknown')}; "
-        '<a href="/health">as JSON</a>',
+        foot=f'{clock_words(now)}, version {escape(version or "unknown")}; <a href="/health">as JSON</a>',
     )
 
 
@@ -160,54 +163,7 @@ def _suppressed(suppressed: list[Mapping[str, Any]], now: datetime) -> str:
     return f'<ul class="rows">{rows}</ul>'
 
 
-def _acts(possible: Mapping[str, Any], *, withheld: bool) -> str:
-    maintenance = possible["maintenance"]
-    outputs = ", ".join(possible["outputs"]) or "none configured"
-    if maintenance["on"]:
-        silence = (
-            '<form data-act="maintenance" data-on="false"><p>Maintenance: '
-            f"{escape(maintenance['reason'])}, {max(1, round(maintenance['remaining_s'] / 60))} min left.</p>"
-            '<button class="key">End maintenance</button><output role="status"></output></form>'
-        )
-    else:
-        silence = (
-            '<details><summary>Maintenance</summary><form data-act="maintenance" data-on="true">'
-            '<p class="soft">The rules are silent, the desk is told so.</p><label for="minutes">For how long</label>'
-            f'<select id="minutes" name="minutes">{options(_MINUTES, 30)}</select>'
-            '<label for="reason">What for (the desk reads it)</label>'
-            '<input id="reason" name="reason" maxlength="120" required autocomplete="off">'
-            '<p><button class="risky">Begin maintenance</button></p><output role="status"></output></form></details>'
-        )
-    if withheld:
-        silence += (
-            '<form data-act="confirm-masks"><p>A camera was turned: its pictures are withheld until somebody has seen to it '
-            "that the privacy masks lie where they should. Look at the live picture right after.</p>"
-            '<button class="risky">The camera is back, release the pictures</button><output role="status"></output></form>'
-        )
-    disabled = "" if possible["outputs"] else " disabled"
-    inner = (
-        '<p class="plainly">Acts need JavaScript; reading does not.</p><div class="script">'
-        f'<form data-act="test-alarm"><p class="soft">Outputs: {escape(outputs)}</p><button{disabled}>Test siren and lamp, '
-        '3 s</button><output role="status"></output></form>'
-        '<form data-act="acknowledge"><p><button>Acknowledge: silence what sounds now</button></p>'
-        '<output role="status"></output></form>'
-        f'<div id="maintenance" data-live>{silence}</div>'
-        '<details><summary>Support bundle</summary><p class="soft">Log, configuration without secrets, health, versions; '
-        'no pictures.</p><a class="button" href="/acts/support-bundle" download>Download</a></details></div>'
-    )
-    return card("acts", "Try it", inner)
-
-
-def _invitation() -> str:
-    return card(
-        "acts",
-        "Try it",
-        '<p>With the token from the label you see pictures and can act.</p><a class="button key" '
-        'href="/login?next=/">Log in</a>',
-    )
-
-
-def _mail(report: Report, now: datetime) -> str:
+def _mail(report: Report, now: datetime, *, can_act: bool) -> str:
     outbox = report.details.get("outbox", {})
     check = next((c for c in report.checks if c.name == "mail"), None)
     waiting, held = outbox.get("waiting", "?"), outbox.get("held", 0)
@@ -220,14 +176,7 @@ def _mail(report: Report, now: datetime) -> str:
         f'{words}</p><ul class="facts"><li>last success <b>{when(last, now) if last else "none yet"}</b></li>'
         f"<li><b>{escape(str(waiting))}</b> waiting</li><li><b>{escape(str(held))}</b> refused for good</li>"
         f"<li><b>{escape(str(outbox.get('dropped', 0)))}</b> given up</li></ul>"
-    )
-
-
-def _mail_act(possible: Mapping[str, Any]) -> str:
-    who = ", ".join(possible["recipients"])
-    return (
-        f'<form data-act="test-mail" class="script"><p><button>Send a test mail</button></p><p class="small soft">to '
-        f'{escape(who)}</p><output role="status"></output></form>'
+        f"{retry_act() if can_act and (held or waiting not in (0, '?')) else ''}"
     )
 
 

@@ -52,7 +52,7 @@ def page(
         '<a class="skip" href="#main">To the content</a>'
         f'<header class="bar"><a class="brand" href="/"><img src="/icon.svg" alt="" width="21" height="21">Kiosk Guard</a><span class="where">{where}</span>'
         f'<nav aria-label="Pages">{links}{door}</nav></header>'
-        '<div class="lost" id="lost" role="alert"></div>'
+        '<div class="lost" id="lost" role="alert"></div><div class="lost clock" id="clock" role="status"></div>'
         f'<main id="main"{" class=two" if columns else ""}>{body}</main>'
         f"<footer>{foot}</footer>{code}</body></html>"
     )
@@ -81,6 +81,11 @@ def when(stamp: Any, now: datetime) -> str:
         return "never" if not stamp else escape(str(stamp))
     exact = f"{at:%H:%M:%S} UTC" if abs(age) < timedelta(hours=20) else f"{at:%Y-%m-%d %H:%M} UTC"
     return f'<time datetime="{escape(str(stamp))}">{exact}, {ago(age.total_seconds())}</time>'
+
+
+def clock_words(now: datetime) -> str:
+    """The box's own time; the script holds it against the clock of the phone."""
+    return f'<time id="now" datetime="{now:%Y-%m-%dT%H:%M:%SZ}">{now:%Y-%m-%d %H:%M:%S} UTC</time>'
 
 
 def ago(seconds: float) -> str:

@@ -80,10 +80,18 @@ def headline(report: Report, ready: tuple[bool, str], *, most: int = _MAX_REASON
     """How the box is: its verdict, that in words, and at ``most`` so many reasons."""
     is_ready, why_not = ready
     status = report.status if is_ready else Status.FAIL
-    reasons = [] if is_ready or not why_not else [why_not]
-    reasons += [f"{check_title(c.name)}: {c.output}" for c in report.checks if c.status == status != Status.PASS]
+    told = [c for c in report.checks if c.status == status != Status.PASS]
+    lost = {c.name.partition(":")[2] for c in told if c.name.startswith("camera:")}
+    told = [c for c in told if c.name.partition(":")[::2] not in {("frame_age", camera) for camera in lost}]
+    # One line for one trouble: a check that says why the box is not ready also says what to do.
+    explained = any(c.name.startswith(("camera:", "frame_age:")) or (c.output and c.output in why_not) for c in told)
+    reasons = [] if is_ready or not why_not or explained else [why_not]
+    reasons += [f"{check_title(c.name)}: {c.output}" for c in told]
+    warned = sum(c.status is Status.WARN for c in report.checks) if status is Status.FAIL else 0
     if len(reasons) > most:
         reasons[most:] = [f"and {len(reasons) - most} more, below"]
+    elif warned:
+        reasons.append(f"and {warned} {'warning' if warned == 1 else 'warnings'}, below")
     return status, _STATES[status] if is_ready else _NOT_READY, reasons
 
 
@@ -110,7 +118,8 @@ def unit_sign(unit: str) -> str:
 
 def _details(details: dict[str, Any]) -> str:
     rows: list[str] = []
-    for key, value in _flat(details, "", 0):
+    shown = {key: value for key, value in details.items() if key != "faults"}  # the checks have them
+    for key, value in _flat(shown, "", 0):
         if len(rows) >= _MAX_DETAIL_ROWS:
             break
         rows.append(f"<div><dt>{escape(key)}</dt><dd>{escape(value)}</dd></div>")

@@ -65,6 +65,8 @@ class CameraTamper:
         self._references: dict[bool, Reference] = {}
         self._since: dict[str, tuple[float, float]] = {}  # state -> when it began, when it was last seen
         self._relearn = False
+        # (state, seconds that it has lasted, seconds from which it is an incident) of what is wrong now; any thread.
+        self.wrong: tuple[str, float, float] | None = None
 
     def relearn(self) -> None:
         """What the camera sees from now on is right; from any thread."""
@@ -80,6 +82,12 @@ class CameraTamper:
             look = look_at(scene.frame.image)
             self._note(self.states(look, self._free(scene), t_s), t_s)
             self._last = look
+        lately = [
+            (state, last_s - since_s, self._limits.get(state, self._dwell_s))
+            for state, (since_s, last_s) in self._since.items()
+            if t_s - last_s <= 3 * _EVERY_S
+        ]
+        self.wrong = max(lately, key=lambda one: one[1] - one[2], default=None)
         return [
             Observation(
                 camera=scene.frame.camera,
@@ -89,12 +97,12 @@ class CameraTamper:
                 track_ids=(),
                 t_mono_s=t_s,
                 what=f"the camera has been {state} for",
-                value=last_s - since_s,
-                threshold=self._limits.get(state, self._dwell_s),
+                value=lasted_s,
+                threshold=limit_s,
                 unit="s",
             )
-            for state, (since_s, last_s) in self._since.items()
-            if last_s - since_s >= self._limits.get(state, self._dwell_s) and t_s - last_s <= 3 * _EVERY_S
+            for state, lasted_s, limit_s in lately
+            if lasted_s >= limit_s
         ][:1]
 
     def states(self, look: Look, free: Bool, t_s: float) -> list[str]:

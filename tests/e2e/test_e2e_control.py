@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import tarfile
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +46,16 @@ def test_a_technician_at_a_terminal(start: Any, run: Any, config: Config, tmp_pa
     assert "is on for" in run("walk-test", "on", "--minutes", "5", "--technician", "Ada", "--config", path).stdout
     assert "loitering" in run("walk-test", "status", "--config", path).stdout
     assert "no walk test is on" in run("walk-test", "off", "--config", path).stdout
+
+    incident = process.wait_for("incident", change="opened", timeout_s=START_S)["incident_id"]
+    process.wait_for("incident", change="closed", incident_id=incident, timeout_s=START_S)
+    given = run("verdict", incident, "false", "--config", path)
+    assert (given.returncode, given.stdout) == (0, f"incident {incident}: verdict false\n")
+    assert re.search(r'^kiosk_incident_verdicts_total\{.*verdict="false"\} 1', process.ask("metrics")[1], re.MULTILINE)
+    assert run("verdict", incident, "none", "--config", path).returncode == 0
+    unknown = run("verdict", "20200101-000000-abcdef", "true", "--config", path)
+    assert unknown.returncode == 69
+    assert "no incident" in unknown.stderr
 
     made = run("support-bundle", "--out", tmp_path, "--config", path)
     assert made.returncode == 0, made.stderr

@@ -70,7 +70,7 @@ class FakeActs:
         self.refuses: ActRefused | None = None
         self.breaks: Exception | None = None
         self.glance_answer: dict[str, Any] = {
-            "cameras": {"lobby": {"fps": 5.0, "frame_age_s": 0.1, "state": "live", "withheld": False}},
+            "cameras": {"lobby": {"fps": 5.0, "frame_age_s": 0.1, "state": "live", "withheld": False, "moved": False}},
             "inference_ms": 21.0,
             "incidents": [INCIDENT],
             "suppressed": [],
@@ -98,6 +98,10 @@ class FakeActs:
 
     def test_mail_state(self, mail_id: str) -> dict[str, Any]:
         return {"id": mail_id, "state": "delivered", "words": "accepted", "waited_s": 1.0, "recipients": []}
+
+    def retry_mail(self, *, who: str) -> dict[str, Any]:
+        self._ask("retry_mail", who=who)
+        return {"mails": 2}
 
     def maintenance(self, *, on: bool, minutes: float, reason: str, who: str) -> dict[str, Any]:
         self._ask("maintenance", on=on, minutes=minutes, reason=reason, who=who)

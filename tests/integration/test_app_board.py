@@ -135,6 +135,23 @@ def test_a_lost_camera_fails_the_box_and_the_status_light_hears_of_it(tmp_path: 
     assert kiosk.statuses[-1] is Status.FAIL
 
 
+def test_alerts_given_up_before_this_start_or_on_purpose_are_no_warning_and_others_are(tmp_path: Path) -> None:
+    before = Kiosk(tmp_path, [])
+    tight = Outbox(before.database, clock=before.clock, boot_id="boot-1", max_items=1)
+    for name in "ab":
+        tight.enqueue(make_alert(name))
+    assert tight.stats().dropped_by["full"] == 1
+    kiosk = Kiosk(tmp_path, [])
+    kiosk.outbox.drop(kiosk.outbox.entries()[0].alert_id)
+    assert kiosk.verdict("outbox") == (Status.PASS, "")
+    tight = Outbox(kiosk.database, clock=kiosk.clock, boot_id="boot-1", max_items=1)
+    for name in "cd":
+        tight.enqueue(make_alert(name))
+    kiosk.outbox.retry()  # the gauges are read anew
+    status, words = kiosk.verdict("outbox")
+    assert (status, words.partition(" given up")[0]) == (Status.WARN, "1 alert was")
+
+
 def test_a_pipeline_that_hangs_is_not_alive(tmp_path: Path) -> None:
     kiosk = Kiosk(tmp_path, make_frames(3))
     kiosk.run()

@@ -286,6 +286,9 @@ def test_the_technician_can_look_retry_and_drop(bench: Bench) -> None:
     assert not bench.outbox.drop("b.opened")
     assert bench.outbox.stats().dropped == 1
     assert bench.outbox.stats().dropped_by["by_hand"] == 1
+    bench.outbox.enqueue(make_alert("d"))
+    assert bench.outbox.drop("d.opened", counted=False)
+    assert bench.outbox.stats().dropped == 1
     bench.outbox.mark_failed("c.opened", "x")
     assert bench.outbox.retry() == 1
     assert bench.ids() == ["c"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -28,6 +29,7 @@ ROUTES = [
     ("GET", "/acts"),
     ("POST", "/acts/test-alarm"),
     ("POST", "/acts/test-mail"),
+    ("POST", "/acts/retry-mail"),
     ("POST", "/acts/maintenance"),
     ("POST", "/acts/acknowledge"),
     ("POST", "/acts/confirm-masks"),
@@ -228,7 +230,23 @@ def test_withheld_pictures_can_be_released_and_only_then(site: Site) -> None:
     site.acts.glance_answer = {**site.acts.glance_answer, "cameras": {"lobby": turned}}
     text = site.ask("GET", "/").text
     assert "pictures are withheld" in text
-    assert 'data-act="confirm-masks"' in text
+    assert "release the pictures" in text
+
+
+def test_a_camera_that_was_moved_may_be_said_to_be_right(site: Site) -> None:
+    moved = {"fps": 5.0, "frame_age_s": 0.1, "state": "live", "withheld": False, "moved": True}
+    site.acts.glance_answer = {**site.acts.glance_answer, "cameras": {"lobby": moved}}
+    text = site.ask("GET", "/").text
+    assert ">The view is right</button>" in text
+
+
+def test_waiting_mails_can_be_tried_at_once_and_only_where_there_are_any(site: Site) -> None:
+    assert "retry-mail" not in site.ask("GET", "/").text
+    report = site.source.report_answer
+    site.source.report_answer = replace(report, details={"outbox": {"waiting": 0, "held": 2}})
+    assert 'data-act="retry-mail"' in site.ask("GET", "/").text
+    answer = site.ask("POST", "/acts/retry-mail", json={})
+    assert answer.json() == {"mails": 2}
 
 
 def test_the_state_on_the_zones_page_cannot_end_its_script(site: Site) -> None:

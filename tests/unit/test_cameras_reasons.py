@@ -61,6 +61,13 @@ def test_digits_elsewhere_are_no_status() -> None:
     assert "nothing listens" in said
 
 
+def test_a_request_repeated_for_debugging_is_no_reason() -> None:
+    request = ["[OPENCV:FFMPEG:48] request: GET /video HTTP/1.1", "User-Agent: Lavf", "Icy-MetaData: 1", "", ""]
+    assert explain(request, SOURCE) == ("", "")
+    assert explain([*request, "[OPENCV:FFMPEG:16] odd thing"], SOURCE) == ("odd thing", "")
+    assert explain(["plain words", *request], SOURCE) == ("plain words", "")
+
+
 def test_refused_credentials_are_known_as_such() -> None:
     assert is_refused(["method DESCRIBE failed: 401 (Unauthorized)"])
     assert is_refused(["Server returned 403 Forbidden (access denied)"])

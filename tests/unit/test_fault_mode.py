@@ -6,6 +6,7 @@ import pytest
 from fakes.clocks import FakeClock
 
 from edge.app.fault_board import FaultBoard, fault_checks
+from edge.app.fault_mode import FaultMode
 from edge.config import load
 from edge.config.salvage import salvage
 from edge.errors import ConfigError, IndicatorError, KioskError, ManifestError, StateError
@@ -80,6 +81,17 @@ def test_every_fault_of_a_file_is_a_line_of_its_own() -> None:
 )
 def test_a_fault_stands_where_a_technician_looks(error: KioskError, line: str) -> None:
     assert [c.name for c in fault_checks(error)] == [line]
+
+
+def test_what_it_writes_itself_is_no_reason_to_try_again_and_a_file_is(tmp_path: Path) -> None:
+    path = written(tmp_path, '[state]\ndir = "state"\n' + CAMERA + MAIL)
+    (tmp_path / "state").mkdir()
+    mode = FaultMode(ManifestError("m"), path, clock=FakeClock(), boot_id="b")
+    before = mode.signature()
+    (tmp_path / "state" / "kiosk.db-wal").write_text("")  # the folder's time changes with it
+    assert mode.signature() == before
+    (tmp_path / "mail-password").write_text("secret")
+    assert mode.signature() != before
 
 
 def test_a_box_in_fault_mode_lives_is_not_ready_and_fails(tmp_path: Path) -> None:

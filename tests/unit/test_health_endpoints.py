@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import re
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING, Any
 
@@ -220,6 +221,23 @@ def test_the_page_says_the_state_and_why(client: Client, source: FakeSource) -> 
     ):
         assert words in page.text
     assert page.text.index("2 alerts wait") > page.text.index("Checks")
+
+
+def test_a_lost_camera_is_one_line_and_what_else_is_amiss_is_counted(client: Client, source: FakeSource) -> None:
+    source.ready_answer = (False, 'camera "lobby": the newest judged picture is 21 s old')
+    source.report_answer = Report(
+        (
+            Check("camera:lobby", FAIL, "camera lost: nothing listens there. Check the cable", "lost"),
+            Check("frame_age:lobby", FAIL, "the newest judged picture is 21 s old", 21.0, "s"),
+            Check("clock", WARN, "not set"),
+        )
+    )
+    state = client.get("/").text.partition('<section class="state')[2].partition("</section>")[0]
+    assert "Not guarding" in state
+    assert re.findall("<p>(.*?)</p>", state) == [
+        "Camera lobby: camera lost: nothing listens there. Check the cable",
+        "and 1 warning, below",
+    ]
 
 
 def test_the_page_is_green_only_when_the_box_is_ready(client: Client, source: FakeSource) -> None:

@@ -129,9 +129,24 @@ def test_headlights_and_a_moment_of_darkness_are_nothing() -> None:
 
 def test_a_picture_that_does_not_live_is_frozen() -> None:
     still = noisy(ROOM, 3)
-    said = told(lambda _, __: still, noise=False)
+    watch = rule()
+    said = told(lambda _, __: still, noise=False, watch=watch)
+    assert watch.wrong is not None
+    state, lasted_s, limit_s = watch.wrong
+    assert (state, limit_s) == ("frozen", 8.0)
+    assert lasted_s > 10.0
     assert [w for w, _ in said] == ["the camera has been frozen for"]
     assert 8.0 <= said[0][1] <= 10.0
+
+
+def test_what_lasts_is_known_before_it_is_an_incident() -> None:
+    watch = rule()
+    assert told(lambda _, __: noisy(ROOM, 3), noise=False, seconds=AT_S + 6.0, watch=watch) == []
+    assert watch.wrong is not None
+    assert watch.wrong[0] == "frozen"
+    assert 4.0 <= watch.wrong[1] <= 6.0
+    told(lambda picture, _: picture, watch=watch)
+    assert watch.wrong is None
 
 
 @pytest.mark.parametrize(

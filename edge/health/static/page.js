@@ -20,6 +20,18 @@
   };
   const words = (error) => error instanceof TypeError ? "The box does not answer: is the cable still in?" : error.message;
 
+  // Whether the box's clock is wrong shows nowhere as plainly as beside another clock.
+  const APART_S = 90;
+  const span = (s) => s < 7200 ? `${Math.round(s / 60)} min` : s < 172800 ? `${Math.round(s / 3600)} h` : `${Math.round(s / 86400)} days`;
+  const holdClocks = () => {
+    const now = document.getElementById("now");
+    if (!now) { return; }
+    const apart = (Date.parse(now.dateTime) - Date.now()) / 1000;
+    document.getElementById("clock").textContent = Math.abs(apart) < APART_S ? "" :
+      `The box's clock is ${span(Math.abs(apart))} ${apart > 0 ? "ahead of" : "behind"} this device's: one of them is wrong. ` +
+      "If it is the box's, times in alarms are wrong: let it reach an NTP server.";
+  };
+
   // Parts marked data-live are taken from the page as it is now, unless somebody is in the middle of them.
   const freshen = async () => {
     const parts = [...document.querySelectorAll("[data-live][id]")];
@@ -36,7 +48,7 @@
         if (now && !busy && now.innerHTML !== part.innerHTML) { part.innerHTML = now.innerHTML; }
       }
       const foot = page.querySelector("footer");
-      if (foot) { document.querySelector("footer").innerHTML = foot.innerHTML; }
+      if (foot) { document.querySelector("footer").innerHTML = foot.innerHTML; holdClocks(); }
     } catch { lost.textContent = "The box does not answer. What you see is old."; }
   };
 
@@ -71,6 +83,7 @@
 
   const TOLD = {
     "test-alarm": (found) => `On for ${found.seconds} s: ${found.outputs.join(", ")}. Do you hear and see it?`,
+    "retry-mail": (found) => found.mails === 1 ? "One mail is tried now." : `${found.mails} mails are tried now.`,
     "acknowledge": (found) => `Silent now; ${found.incidents.length} incidents are open.`,
     "confirm-masks": (found) => found.words,
     "maintenance": (found) => found.on ? "Maintenance has begun; the desk is told." : "Maintenance is over; the rules hold.",
@@ -129,6 +142,7 @@
 
   window.kiosk = {send, words};
   document.querySelectorAll("img[data-live-src]").forEach(follow);
+  holdClocks();
   setInterval(freshen, FRESH_MS);
   document.addEventListener("visibilitychange", freshen);
 })();
