@@ -92,10 +92,13 @@ class Ultralytics(_Strict):
 
     optimizer: Literal["auto", "SGD", "AdamW", "Adam", "MuSGD"] = "auto"
     lr0: Annotated[float, Field(gt=0, le=1)] = 0.01
+    lrf: Annotated[float, Field(gt=0, le=1)] = 0.01
     cos_lr: bool = False
+    nbs: Annotated[int, Field(ge=1)] = 64
     mosaic: Unit = 1.0
     close_mosaic: Annotated[int, Field(ge=0)] = 10
     warmup_epochs: Annotated[float, Field(ge=0, le=20)] = 3.0
+    warmup_bias_lr: Annotated[float, Field(ge=0, le=1)] = 0.1
     mixup: Unit = 0.0
     scale: Unit = 0.5
     translate: Unit = 0.1

@@ -54,7 +54,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--batch", type=arguments.positive, default=32, help="pictures per step (default %(default)s)")
     add("--device", default="cpu", help="cpu, or the number of a CUDA device (default %(default)s)")
-    add("--workers", type=int, default=4, help="processes that load pictures for a CUDA device (default %(default)s)")
+    add("--workers", type=int, default=None,
+        help="processes that load pictures (default: 4 for a CUDA device, none on the processor; with two cores or more, "
+        "OMP_NUM_THREADS=1 and one of them is the quickest)")  # fmt: skip
     add("--precision", choices=("fp32", "bf16", "fp16"), default="fp32",
         help="bf16: nearly twice as fast on processors that have it (AVX-512 BF16, AMX) and on CUDA; fp16: CUDA, "
         "ultralytics fetches a file of its own to check that first (default %(default)s)")  # fmt: skip
@@ -110,7 +112,11 @@ def _train(args: argparse.Namespace) -> None:
         args.out / "data.yaml", names=train.names, train=pictures, val=training.write_list(args.out / "val.txt", val)
     )
     source = run.train(
-        device=args.device, batch=args.batch, workers=args.workers, precision=args.precision, cache=args.cache
+        device=args.device,
+        batch=args.batch,
+        workers=args.workers if args.workers is not None else 4 * (args.device != "cpu"),
+        precision=args.precision,
+        cache=args.cache,
     )
     _say(f"done: {source}, {source.stat().st_size / 1e6:.2f} MB; the curve is in {args.out / 'run' / 'results.csv'}")
 
