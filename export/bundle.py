@@ -19,7 +19,7 @@ from edge.detect.manifest import (
     OutputSpec,
 )
 from export.errors import ExportError
-from export.onnx_export import BOXES_NAME, INPUT_NAME, SCORES_NAME
+from export.graph import BOXES_NAME, INPUT_NAME, SCORES_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -14,11 +14,10 @@ import torch
 from torch import nn
 from ultralytics import YOLO
 
+from export.arrange import tidy
 from export.errors import ExportError, MissingInputError
+from export.graph import BOXES_NAME, INPUT_NAME, SCORES_NAME
 
-INPUT_NAME = "image"
-BOXES_NAME = "boxes"
-SCORES_NAME = "scores"
 # Old enough for every onnxruntime we support, new enough for per-channel QuantizeLinear.
 OPSET = 17
 
@@ -126,7 +125,7 @@ def export_float(weights: Path, *, height: int, width: int) -> FloatModel:
         boxes, scores = wrapped(sample)  # also settles the anchor grid, which becomes a constant of the graph
     if boxes.shape[1] != 4 or scores.shape[1] != len(classes):
         raise ExportError(f"{weights}: unexpected output {tuple(boxes.shape)}, {tuple(scores.shape)}")
-    graph = _slim(_to_onnx(wrapped, sample))
+    graph = tidy(_slim(_to_onnx(wrapped, sample)))
     return FloatModel(graph=graph, classes=classes, height=height, width=width, anchors=int(boxes.shape[2]))
 
 

@@ -15,14 +15,16 @@ import numpy as np
 import onnx
 from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
 
+from export.arrange import arrange
 from export.errors import ExportError
-from export.onnx_export import INPUT_NAME, FloatModel
+from export.graph import INPUT_NAME
 from export.ranges import best_ranges
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from edge.types import U8
+    from export.onnx_export import FloatModel
 
 
 class Method(str, Enum):
@@ -70,11 +72,17 @@ class _Reader(CalibrationDataReader):  # type: ignore[misc] # the base class has
 
 
 def quantize(model: FloatModel, tensors: Sequence[U8], recipe: Recipe) -> bytes:
-    """The quantised graph, serialised; the same inputs give the same bytes.
+    """The quantised graph as it runs soonest, serialised; the same inputs give the same bytes.
 
     :param tensors: calibration inputs, uint8 (1, height, width, 3).
     :raises ExportError: a part to keep in float does not exist.
     """
+    content: bytes = arrange(quantized(model, tensors, recipe)).SerializeToString(deterministic=True)
+    return content
+
+
+def quantized(model: FloatModel, tensors: Sequence[U8], recipe: Recipe) -> onnx.ModelProto:
+    """The quantised graph, node by node as the float one; otherwise as :func:`quantize`."""
     tail = tail_nodes(model.graph)
     first = _scaling_nodes(model.graph)
     excluded = [*first, *tail, *_named(model.graph, recipe.keep_float)]
@@ -107,8 +115,7 @@ def quantize(model: FloatModel, tensors: Sequence[U8], recipe: Recipe) -> bytes:
         quantised = onnx.load(str(target))
     _take_bytes(quantised)
     onnx.checker.check_model(quantised)
-    content: bytes = quantised.SerializeToString(deterministic=True)
-    return content
+    return quantised
 
 
 def tail_nodes(graph: onnx.ModelProto) -> list[str]:

@@ -13,7 +13,7 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 
-from export.onnx_export import INPUT_NAME
+from export.graph import INPUT_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -32,6 +32,10 @@ _STRIDE = 5
 # Class logits: below -10 a score is under every floor in use, above 5 it is 0.993. Fixed, because the error that counts
 # is the score's, and hardly any logit of a calibration picture belongs to an object.
 _LOGITS: Range = (-10.0, 5.0)
+# A tensor that is joined with others takes the range of the whole where the two are so much alike: the join is then a plain
+# copy, and no byte of it is looked up in a table. Its own steps grow by no more than the first, and it may lose what lies
+# beyond the second, which the join would cut off anyway.
+_COARSER, _NARROWER = 1.5, 1.15
 # onnxruntime gives the outputs of these the scale of their input.
 _SHARED = frozenset({"MaxPool", "Resize", "Slice", "Split", "Reshape", "Transpose", "Cast", "Constant", "Gather"})
 
@@ -49,7 +53,26 @@ def best_ranges(graph: onnx.ModelProto, tensors: Sequence[U8], tail: Collection[
     for name, (low, high, counts) in _histograms(graph, tensors, measured).items():
         reader = _silu if name in wiring.before_silu else _same
         ranges[name] = _least_error(low, high, counts, reader)
-    return ranges
+    for members in wiring.answers:
+        whole = (min(ranges[m][0] for m in members), max(ranges[m][1] for m in members))
+        ranges.update(dict.fromkeys(members, whole))
+    return with_joins(ranges, wiring.joins)
+
+
+def with_joins(ranges: dict[str, Range], joins: Mapping[str, Sequence[str]]) -> dict[str, Range]:
+    """The same ranges, but for tensors that take the one of the join they go into; each of one join only."""
+    found, bound = dict(ranges), set(joins)
+    for join, members in joins.items():
+        whole = _width(ranges[join])
+        for name in members:
+            if name not in bound and whole / _COARSER <= _width(ranges[name]) <= whole * _NARROWER:
+                found[name] = ranges[join]
+                bound.add(name)
+    return found
+
+
+def _width(found: Range) -> float:
+    return found[1] - found[0]
 
 
 class _Wiring:
@@ -65,13 +88,34 @@ class _Wiring:
         self.probabilities = [o for node in kept if node.op_type == "Sigmoid" for o in node.output]
         convolved = [o for node in kept if node.op_type == "Conv" for o in node.output]
         self.before_silu = frozenset(name for name in convolved if self._is_before_silu(name))
+        self.joins = {
+            node.output[0]: [self._origin(name, kept) for name in node.input]
+            for node in kept
+            if node.op_type == "Concat"
+        }
         self.logits = [name for name in convolved if self._reaches_sigmoid(name, tail)]
+        # What the tail joins straight from the head's last convolutions: of one scale it is joined as bytes.
+        self.answers = [
+            found
+            for node in graph.graph.node
+            if node.op_type == "Concat" and node.name in tail
+            for found in [[self._origin(name, graph.graph.node) for name in node.input]]
+            if set(found) <= set(convolved)
+        ]
 
     def _is_before_silu(self, name: str) -> bool:
         readers = self._readers.get(name, [])
         gates = [node for node in readers if node.op_type == "Sigmoid"]
         products = [node for node in readers if node.op_type == "Mul"]
         return len(readers) == 2 and len(gates) == len(products) == 1 and gates[0].output[0] in products[0].input
+
+    @staticmethod
+    def _origin(name: str, nodes: Sequence[onnx.NodeProto]) -> str:
+        """The tensor that gives ``name`` its range."""
+        makers = {output: node for node in nodes for output in node.output}
+        while name in makers and makers[name].op_type in _SHARED:
+            name = makers[name].input[0]
+        return name
 
     def _reaches_sigmoid(self, name: str, tail: Collection[str]) -> bool:
         """Whether it is only moved about in the tail until a sigmoid makes scores of it."""

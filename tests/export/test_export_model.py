@@ -89,7 +89,7 @@ def test_the_graph_takes_camera_bytes_and_keeps_its_tail_in_float(exported: Path
     for node in graph.node:
         for name in node.input:
             readers.setdefault(name, []).append(node.op_type)
-    assert readers["image"] == ["Transpose"]
+    assert readers["image"] == ["Reshape"]
     convolutions = [n for n in graph.node if n.op_type == "Conv"]
     dequantised = {o for n in graph.node if n.op_type == "DequantizeLinear" for o in n.output}
     assert len(convolutions) == 63
