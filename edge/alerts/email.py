@@ -6,10 +6,10 @@ import logging
 import re
 import smtplib
 from collections.abc import Mapping
-from datetime import timedelta
 from itertools import chain
 from typing import TYPE_CHECKING
 
+from edge.alerts.clock_set import clock_shift
 from edge.alerts.ledger import MemoryLedger
 from edge.alerts.mail import compose, read_pictures
 from edge.alerts.mail_words import Moment, one_line
@@ -207,12 +207,10 @@ class EmailChannel:
         return list(dict.fromkeys(wanted))
 
     def _moment(self, alert: Alert, waited_s: float) -> Moment:
-        if alert.clock_synced:
-            return Moment(waited_s=waited_s)
-        if alert.boot_id == self._boot_id != "" and self._clock.synchronised():
-            created = self._clock.utc_now() - timedelta(seconds=self._clock.monotonic_s() - alert.created_mono_s)
-            return Moment(waited_s=waited_s, shift=created - alert.created_utc)
-        return Moment(waited_s=waited_s, trusted=False)
+        shift = clock_shift(alert, clock=self._clock, boot_id=self._boot_id)
+        if shift is None:
+            return Moment(waited_s=waited_s, trusted=False)
+        return Moment(waited_s=waited_s, shift=shift)
 
 
 def _address(text: str) -> str:

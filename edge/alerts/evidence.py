@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import logging
+import os
 import shutil
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _TOLD_AT_ONCE = 200
+_UNDATED_S = 2.0**31 - 1  # marks a picture stored while the clock was not set: the last second of 32 bits
+_AHEAD_S = 86_400.0  # a picture that is younger than now by more than this has no true date
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,8 @@ class EvidenceStore:
     :param folder: created if missing.
     :param jpeg_quality: 1..100.
     :param max_bytes: beyond it the oldest pictures go, those that undelivered alerts need last.
-    :param max_age_s: older pictures go, unless an undelivered alert needs them; 0: never. Only on a synchronised clock.
+    :param max_age_s: older pictures go, unless an undelivered alert needs them; 0: never. Only on a synchronised clock,
+        and the age of a picture that was stored before the clock was set counts from then on.
     :param min_free_bytes: free space of the disk that pictures leave to the alerts themselves.
     :param on_remove: told before pictures go: their paths (relative) and why; what it raises is logged only.
     :raises StateError: the folder cannot be made.
@@ -86,6 +89,7 @@ class EvidenceStore:
                 hint="Its parent must be writable for the service's user.",
             ) from error
         self._bytes = sum(size for _, size, _ in files_in(self.folder))
+        self._untold: list[tuple[list[str], str]] = []  # removals that the log could not take yet
 
     def save(self, image: U8, *, incident_id: str, role: str, t_utc: datetime) -> EvidenceRef:
         """Store a picture; on return its file and its name are on disk and synced.
@@ -115,7 +119,8 @@ class EvidenceStore:
         name = f"{safe_name(role)}-{sha256[:16]}{suffix}"
         relative = PurePosixPath(t_utc.strftime("%Y-%m-%d")) / safe_name(incident_id) / name
         try:
-            write_synced(self.folder / relative, data)
+            dated = self._clock.synchronised()
+            write_synced(self.folder / relative, data, mtime_s=None if dated else _UNDATED_S)
         except OSError as error:
             raise StateError(
                 f"the picture {relative} cannot be stored in {self.folder}: {error.strerror}",
@@ -172,12 +177,14 @@ class EvidenceStore:
         :param keep: paths (relative, as in EvidenceRef) that undelivered alerts need: never too old, and the last to go
             when there are too many.
         """
-        files = sorted(files_in(self.folder))
-        total = sum(size for _, size, _ in files)
         # A clock that is not set makes no picture old: it may be decades off in either direction.
         limit = 0.0
-        if self._max_age_s > 0 and self._clock.synchronised():
-            limit = (self._clock.utc_now() - timedelta(seconds=self._max_age_s)).timestamp()
+        if self._clock.synchronised():
+            now_s = self._clock.utc_now().timestamp()
+            self._date(now_s)
+            limit = now_s - self._max_age_s if self._max_age_s > 0 else 0.0
+        files = sorted(files_in(self.folder))
+        total = sum(size for _, size, _ in files)
         needed = {str(self.folder / path) for path in keep}
         going: list[tuple[int, Path]] = []
         left = total
@@ -201,19 +208,27 @@ class EvidenceStore:
             )
         return gone
 
-    def make_room(self, free_bytes: int) -> bool:
-        """Remove the oldest pictures until the disk has that many bytes free; False: it still has not."""
+    def make_room(self, free_bytes: int, *, even_in_vain: bool = False) -> bool:
+        """Remove the oldest pictures until the disk has that many bytes free; False: it still has not.
+
+        :param even_in_vain: also where all pictures together would not make that room.
+        """
         gone = 0
-        for _, size, path in sorted(files_in(self.folder)):
+        free = shutil.disk_usage(self.folder).free
+        if free >= free_bytes:
+            return True
+        files = [f for f in sorted(files_in(self.folder)) if not self.is_held(f[2].parent)]
+        if not even_in_vain and free + sum(size for _, size, _ in files) < free_bytes:
+            return False  # something else fills the disk
+        for _, size, path in files:
             if shutil.disk_usage(self.folder).free >= free_bytes:
                 break
-            if self.is_held(path.parent):
-                continue
             self._tell([path], "the disk was full")
             if remove_file(path):
                 self._bytes -= size
                 gone += 1
         if gone:
+            self._tell([], "")  # there may be room for the record by now
             log.warning(
                 f"the disk is full: {gone} old pictures were removed to make room",
                 extra={"kg": {"event": "evidence_gave_way", "files": gone}},
@@ -258,15 +273,25 @@ class EvidenceStore:
         """Whether the pictures in this folder are under legal hold."""
         return (folder / HOLD_NAME).exists()
 
+    def _date(self, now_s: float) -> None:
+        """The age of pictures without a true date counts from now on."""
+        for mtime_s, _, path in files_in(self.folder):
+            if mtime_s > now_s + _AHEAD_S:
+                with contextlib.suppress(OSError):
+                    os.utime(path, (now_s, now_s))
+
     def _tell(self, paths: Sequence[Path], why: str) -> None:
+        """What a full disk does not take is told along with the next."""
         if self._on_remove is None:
             return
         relative = [path.relative_to(self.folder).as_posix() for path in paths if path.name != HOLD_NAME]
+        self._untold += [(relative[at : at + _TOLD_AT_ONCE], why) for at in range(0, len(relative), _TOLD_AT_ONCE)]
         try:
-            for at in range(0, len(relative), _TOLD_AT_ONCE):
-                self._on_remove(relative[at : at + _TOLD_AT_ONCE], why)
+            while self._untold:
+                self._on_remove(*self._untold[0])
+                del self._untold[0]
         except KioskError as error:
             log.error(  # noqa: TRY400 - the message says it all
-                f"that pictures are removed is in no record: {error.message}",
+                f"that pictures are removed is in no record yet: {error.message}",
                 extra={"kg": {"event": "log_failed", "error": error.message}},
             )

@@ -19,8 +19,12 @@ HOLD_NAME = "HOLD"  # in an incident's folder: its pictures stay
 PICTURE_SUFFIXES = frozenset({".jpg", ".mp4"})
 
 
-def write_synced(path: Path, data: bytes) -> None:
-    """All or nothing: the name appears when the content is on disk. :raises OSError: not written."""
+def write_synced(path: Path, data: bytes, *, mtime_s: float | None = None) -> None:
+    """All or nothing: the name appears when the content is on disk.
+
+    :param mtime_s: time of the last change that the file gets, seconds since 1970; None: now.
+    :raises OSError: not written.
+    """
     made = [p for p in (path.parent.parent, path.parent) if not p.exists()]
     for folder in made:
         folder.mkdir(mode=0o750, exist_ok=True)
@@ -29,6 +33,8 @@ def write_synced(path: Path, data: bytes) -> None:
         with temporary.open("wb") as file:
             file.write(data)
             file.flush()
+            if mtime_s is not None:
+                os.utime(file.fileno(), (mtime_s, mtime_s))
             os.fsync(file.fileno())
         temporary.replace(path)
     except BaseException:

@@ -7,6 +7,7 @@ import secrets
 from collections import Counter, deque
 from typing import TYPE_CHECKING
 
+from edge.alerts.clock_set import put_right
 from edge.types import Alert, Severity
 
 if TYPE_CHECKING:
@@ -82,6 +83,7 @@ def digest_of(alerts: Sequence[Alert], *, clock: Clock, boot_id: str, software: 
 
     :param alerts: at least one, oldest first.
     """
+    alerts = [put_right(a, clock=clock, boot_id=boot_id) for a in alerts]
     now = clock.utc_now()
     worst = max(a.severity for a in alerts)
     incidents = {a.incident_id for a in alerts}

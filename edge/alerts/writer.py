@@ -321,7 +321,7 @@ class WriterWorker:
         )
         # A full disk: pictures give way to the alert itself.
         with contextlib.suppress(OSError):
-            self._evidence.make_room(1024 * 1024)
+            self._evidence.make_room(1024 * 1024, even_in_vain=True)
         if new and self._on_unstored is not None:
             self._on_unstored(alert)
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from edge import __version__
+from edge.alerts.clock_set import CORRECTED, utc_of
 from edge.alerts.identity import alert_id
 from edge.alerts.writer import Job
 from edge.annotate import annotate
@@ -59,10 +61,12 @@ class AlertMaker:
     def __init__(self, model: str, boot: str, clock: Clock, *, closed_from: Severity | None = None) -> None:
         self.model, self._boot, self._clock = model, boot, clock
         self._closed_from = closed_from
+        self._undated: set[str] = set()  # incidents that began before the clock was set, in this boot
 
     def __call__(self, change: IncidentChange, evidence: tuple[EvidenceRef, ...]) -> Alert | None:
-        incident, peak = change.incident, change.incident.peak
         closed = change.kind is ChangeKind.CLOSED
+        incident, corrected = self._dated(change)
+        peak = incident.peak
         if closed and (self._closed_from is None or incident.severity < self._closed_from):
             return None
         return Alert(
@@ -86,8 +90,25 @@ class AlertMaker:
             model=self.model,
             software=_SOFTWARE,
             evidence=() if closed else evidence,  # what a camera sees afterwards proves nothing
-            extra=(("Ended because", incident.close_reason),) if closed else (),
+            extra=((("Ended because", incident.close_reason),) if closed else ()) + ((CORRECTED,) if corrected else ()),
         )
+
+    def _dated(self, change: IncidentChange) -> tuple[Incident, bool]:
+        """The incident in terms of the clock as it goes now; whether that took a correction."""
+        incident, synced = change.incident, self._clock.synchronised()
+        if change.kind is ChangeKind.OPENED and not synced:
+            self._undated.add(incident.incident_id)
+        corrected = synced and incident.incident_id in self._undated
+        if change.kind is ChangeKind.CLOSED:
+            self._undated.discard(incident.incident_id)
+        if not corrected:
+            return incident, False
+        ended_s = incident.closed_mono_s
+        return replace(
+            incident,
+            opened_utc=utc_of(incident.opened_mono_s, self._clock),
+            closed_utc=None if ended_s is None else utc_of(ended_s, self._clock),
+        ), True
 
 
 def log_record(change: IncidentChange, evidence: Sequence[EvidenceRef]) -> dict[str, Any]:

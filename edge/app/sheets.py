@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import cv2
 
 from edge.alerts.clip import make_clip
+from edge.alerts.clock_set import put_right
 from edge.alerts.identity import alert_id
 from edge.alerts.sheet import contact_sheet, pick
 from edge.errors import KioskError
@@ -107,7 +108,7 @@ class Sheets:
             film = self._film(opening, kept)
             self._enqueue(
                 replace(
-                    opening,
+                    put_right(opening, clock=self._clock, boot_id=opening.boot_id),
                     alert_id=alert_id(opening.incident_id, "sheet", opening.severity),
                     kind="sheet",
                     created_utc=self._clock.utc_now(),

@@ -7,6 +7,7 @@ from datetime import timezone
 from typing import TYPE_CHECKING
 
 from fakes.alarms import make_change, make_frame, make_incident
+from fakes.mailserver import CERTIFICATE
 
 from edge.alerts.database import open_database
 from edge.alerts.device_key import open_device_key
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     from edge.alerts.database import Database
     from edge.alerts.schedule import Backoff
+    from edge.alerts.smtp_session import Security
     from edge.types import Alert
 
 
@@ -65,6 +67,7 @@ def build_chain(
     pace_s: float = 0.0,
     critical_pause_s: float = 15.0,
     timeout_s: float = 2.0,
+    security: Security = "none",
     on_stored: Callable[[Alert], object] = lambda _: None,
 ) -> Chain:
     """Everything real, the machine's clock included."""
@@ -76,9 +79,10 @@ def build_chain(
     )
     evidence = EvidenceStore(folder / "evidence", clock=clock, min_free_bytes=0)
     channel = EmailChannel(
-        host="127.0.0.1",
+        host="localhost",  # the name in the server's certificate
         port=port,
-        security="none",
+        security=security,
+        ca_file=CERTIFICATE,
         sender="kiosk@kiosk.example",
         recipients=["desk@bank.example"],
         site=Site("", "kiosk", "", timezone.utc),

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from aiosmtpd.controller import Controller
-from aiosmtpd.smtp import SMTP, AuthResult, LoginPassword
+from aiosmtpd.smtp import SMTP, AuthResult, LoginPassword, syntax
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,7 +39,11 @@ class Mail:
 
 
 class Mailbox:
-    """The far end's state. ``answers``: stage (connect, mail, data, end) or address -> reply, "drop" or "hang"."""
+    """The far end's state. ``answers``: stage or address -> reply, "drop" or "hang".
+
+    Stages: connect, starttls (also "garbage"), mail, middle (in the middle of the message), data (all of it is there), end
+    (it is stored), after (the server has said so; only "drop": it dies at once).
+    """
 
     def __init__(self) -> None:
         self.mails: list[Mail] = []
@@ -110,6 +114,30 @@ class _Server(SMTP):
             self.transport.close()
             return
         await super()._handle_client()
+
+    @syntax("STARTTLS", when="tls_context")
+    async def smtp_STARTTLS(self, arg: str) -> None:  # noqa: N802
+        if self.event_handler.box.answers.get("starttls") == "garbage":
+            await self.push("220 go ahead")
+            await self.push("I cannot encrypt at all")
+            self.transport.close()
+            return
+        reply = await _play(self.event_handler.box, self, "starttls")
+        if reply is not None:
+            await self.push(reply)
+            return
+        await super().smtp_STARTTLS(arg)
+
+    async def smtp_DATA(self, arg: str) -> None:  # noqa: N802
+        box = self.event_handler.box
+        if "middle" in box.answers:
+            await self.push("354 go ahead")
+            await self._reader.readexactly(300)
+            await _play(box, self, "middle")
+            return
+        await super().smtp_DATA(arg)
+        if box.answers.get("after") == "drop":
+            self.transport.close()  # what was said is still sent
 
 
 class _Controller(Controller):

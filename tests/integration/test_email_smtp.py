@@ -129,6 +129,8 @@ def test_a_server_that_is_down_is_temporary_and_delivers_once_up() -> None:
         ("connect", "drop", TemporaryRefusal, True),
         ("mail", "drop", TemporaryRefusal, False),
         ("data", "drop", TemporaryRefusal, False),
+        ("data", "552 5.2.2 mailbox full", PermanentRefusal, False),
+        ("middle", "drop", TemporaryRefusal, False),
     ],
 )
 def test_refusals_are_told_apart(
@@ -155,6 +157,13 @@ def test_an_answer_lost_after_data_makes_a_recognisable_duplicate(server: tuple[
     box.answers.clear()
     send(mailer)
     assert box.ids == ["<inc-1.opened@bank.example>"] * 2
+
+
+def test_a_server_that_dies_as_soon_as_it_has_the_mail_gets_it_once(server: tuple[Mailbox, int]) -> None:
+    box, port = server
+    box.answers = {"after": "drop"}
+    send(channel(port))  # neither waits for a farewell nor takes the missing one for a refusal
+    assert box.ids == ["<inc-1.opened@bank.example>"]
 
 
 @pytest.mark.parametrize("reply", ["552 5.3.4 too large", "523 too large", "554 5.3.4 too large"])
@@ -265,6 +274,22 @@ def test_nothing_is_sent_in_clear_where_tls_was_asked_for(server: tuple[Mailbox,
     assert box.logins == []
 
 
+@pytest.mark.parametrize("answer", ["garbage", "drop", "hang", "454 4.7.0 TLS not available"])
+def test_broken_tls_passes_and_nothing_is_sent_in_clear(answer: str) -> None:
+    with mail_server(tls="starttls", login=("kiosk", SECRET)) as (box, port):
+        mailer = channel(
+            port, security="starttls", username="kiosk", password=SECRET, ca_file=CERTIFICATE, timeout_s=0.5
+        )
+        box.answers = {"starttls": answer}
+        error = refusal(mailer)
+        assert type(error) is TemporaryRefusal
+        assert error.channel_wide
+        assert (box.mails, box.logins) == ([], [])
+        box.answers.clear()
+        send(mailer)
+        assert [m.encrypted for m in box.mails] == [True]
+
+
 def test_a_wrong_password_is_permanent_for_every_mail_and_never_shown() -> None:
     with mail_server(tls="starttls", login=("kiosk", "another")) as (_, port):
         mailer = channel(port, security="starttls", username="kiosk", password=SECRET, ca_file=CERTIFICATE)
@@ -283,7 +308,7 @@ def test_a_wrong_password_is_permanent_for_every_mail_and_never_shown() -> None:
     assert "wants a login" in error.message
 
 
-@pytest.mark.parametrize("stage", ["connect", "mail", "end"])
+@pytest.mark.parametrize("stage", ["connect", "mail", "middle", "data", "end"])
 def test_a_server_that_hangs_costs_the_timeout(server: tuple[Mailbox, int], stage: str) -> None:
     box, port = server
     box.answers = {stage: "hang"}

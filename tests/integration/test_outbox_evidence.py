@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -20,6 +21,8 @@ from edge.alerts.evidence_files import safe_name
 from edge.errors import StateError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from edge.types import EvidenceRef
 
 
@@ -110,13 +113,45 @@ def test_what_is_no_picture_is_an_error_in_words(store: EvidenceStore) -> None:
         store.save(np.zeros((0, 0, 3), np.uint8), incident_id="i", role="clean", t_utc=UTC)
 
 
-def test_a_disk_without_room_keeps_the_alert_and_gives_up_pictures(tmp_path: Path, clock: FakeClock) -> None:
+def test_a_disk_without_room_gives_up_old_pictures_only_where_that_helps(
+    tmp_path: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     store = EvidenceStore(tmp_path / "e", clock=clock, min_free_bytes=0)
-    save(store, 1)
-    tight = EvidenceStore(tmp_path / "e", clock=clock, min_free_bytes=10**18)
+    refs = [save(store, i, f"i{i}") for i in range(3)]
+    for i, ref in enumerate(refs):
+        aged(store, ref, 3 - i)
+    others = 10**6  # what else is on this disk of ours, which has room for one picture less than there are
+
+    def usage(_: object) -> shutil._ntuple_diskusage:
+        used = others + store.stored().bytes
+        total = others + sum(r.size_bytes for r in refs)
+        return shutil._ntuple_diskusage(total, used, total - used)
+
+    monkeypatch.setattr(shutil, "disk_usage", usage)
+    tight = EvidenceStore(tmp_path / "e", clock=clock, min_free_bytes=refs[0].size_bytes)
+    new = save(tight, 9, "new")
+    assert [tight.resolve(r) is not None for r in [*refs, new]] == [False, True, True, True]
+    hopeless = EvidenceStore(tmp_path / "e", clock=clock, min_free_bytes=10**18)
     with pytest.raises(StateError, match="nearly full"):
-        save(tight, 2)
-    assert tight.stored().files == 0  # the old ones gave way first
+        save(hopeless, 10)
+    assert hopeless.stored().files == 3  # to throw them away would have made no room for the new one either
+    assert not hopeless.make_room(10**18, even_in_vain=True)  # where an alert itself has no room
+    assert hopeless.stored().files == 0
+
+
+def test_a_removal_that_the_log_has_no_room_for_is_recorded_once_there_is(tmp_path: Path, clock: FakeClock) -> None:
+    told: list[str] = []
+    store = EvidenceStore(tmp_path / "e", clock=clock, min_free_bytes=0)
+    refs = [save(store, i, f"i{i}") for i in range(2)]
+
+    def record(paths: Sequence[str], why: str) -> None:
+        if store.stored().files == 2:
+            raise StateError("no space left for a whole record")
+        told.extend(f"{path} {why}" for path in paths)
+
+    tight = EvidenceStore(tmp_path / "e", clock=clock, min_free_bytes=0, on_remove=record)
+    tight.make_room(10**18, even_in_vain=True)
+    assert told == [f"{path} the disk was full" for path in sorted(r.path for r in refs)]
 
 
 def test_a_folder_that_vanished_is_an_error_not_a_crash(store: EvidenceStore) -> None:
@@ -148,6 +183,23 @@ def test_a_clock_that_was_never_set_makes_nothing_old(store: EvidenceStore, cloc
     aged(store, save(store), 400)
     clock.synced = False
     assert store.prune() == 0
+
+
+def test_what_was_stored_before_the_clock_was_set_is_not_old_when_it_is(store: EvidenceStore, clock: FakeClock) -> None:
+    clock.synced = False
+    clock.step_wall(-90 * 86400)  # a Pi begins where it ended, months ago
+    before = save(store, 1, "before")
+    clock.synced = True
+    clock.step_wall(90 * 86400)
+    after = save(store, 2, "after")
+    assert store.prune() == 0
+    aged(store, after, 31)
+    clock.advance(29 * 86400)
+    assert store.prune() == 1
+    assert store.resolve(before) is not None
+    clock.advance(2 * 86400)
+    assert store.prune() == 1
+    assert store.stored().files == 0
 
 
 def test_beyond_the_bytes_the_oldest_go_and_needed_ones_last(tmp_path: Path, clock: FakeClock) -> None:

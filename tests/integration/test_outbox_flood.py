@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import timezone
+from datetime import timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from fakes.alarms import BOOT, make_alert
+from fakes.alarms import BOOT, UTC, make_alert
 from fakes.channels import FakeChannel
 from fakes.clocks import FakeClock
 
@@ -99,6 +99,19 @@ def test_a_flood_becomes_one_digest_that_lists_it_all(bench: Bench) -> None:
     bench.put("later")
     bench.run(10)
     assert bench.sent[-1] == "later"
+
+
+def test_a_digest_has_the_right_times_of_what_came_before_the_clock_was_set(bench: Bench) -> None:
+    bench.clock.synced = False
+    for i in range(8):
+        bench.outbox.enqueue(make_alert(f"i{i}", clock_synced=False, created_mono_s=bench.clock.monotonic_s()))
+    bench.run(300)
+    bench.clock.synced = True
+    bench.clock.step_wall(2 * DAY_S)
+    bench.run(400)
+    (digest,) = [s.alert for s in bench.channel.sent if s.alert.kind == "digest"]
+    assert digest.opened_utc == UTC + timedelta(days=2)
+    assert {label for label, _ in digest.extra[1:]} == {"03 Mar 02:00:00 UTC"}
 
 
 def test_critical_alerts_and_test_mails_never_wait_for_a_digest(bench: Bench) -> None:

@@ -128,6 +128,21 @@ def test_the_sheet_follows_when_the_time_after_is_over(bench: Bench) -> None:
     assert image.shape == (4 * (270 + 22), 3 * 480, 3)  # 12 of the 17 pictures
 
 
+def test_the_sheet_of_what_began_before_the_clock_was_set_has_the_right_time(bench: Bench) -> None:
+    bench.clock.synced = False
+    bench.film(12)
+    began = bench.clock.utc_now()
+    bench.sheets.expect(
+        make_alert(opened_utc=began, created_utc=began, created_mono_s=bench.clock.monotonic_s(), clock_synced=False)
+    )
+    bench.clock.synced = True
+    bench.clock.step_wall(-50_000)
+    bench.sheets.make_due(everything=True)
+    (mail,) = bench.mails
+    assert (mail.opened_utc, mail.clock_synced) == (began - timedelta(seconds=50_000), True)
+    assert [label for label, _ in mail.extra] == ["Corrected"]
+
+
 def test_no_sheet_without_pictures_from_before_or_for_other_mails(bench: Bench) -> None:
     bench.sheets.expect(make_alert())
     bench.film(9)

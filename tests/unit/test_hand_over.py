@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import timedelta
+
 import pytest
-from fakes.alarms import make_change, make_incident, make_ref
+from fakes.alarms import UTC, make_change, make_incident, make_ref
 from fakes.clocks import FakeClock
 
 from edge.app.hand_over import AlertMaker
@@ -25,3 +28,35 @@ def test_the_end_is_told_of_what_was_bad_enough(severity: Severity, closed_from:
     if alert is not None:
         assert (alert.kind, alert.evidence, alert.extra) == ("closed", (), (("Ended because", "over"),))
     assert make(make_change(make_incident(severity=severity)), (make_ref(),)) is not None
+
+
+def test_what_began_before_the_clock_was_set_is_told_in_the_right_time_afterwards() -> None:
+    clock = FakeClock(synced=False)
+    make = AlertMaker("m 1", "boot-1", clock, closed_from=Severity.LOW)
+    incident = make_incident(opened_s=clock.monotonic_s())
+    opened = make(make_change(incident), ())
+    assert opened is not None
+    assert (opened.clock_synced, opened.opened_utc, opened.extra) == (False, UTC, ())
+    clock.advance(20)
+    lasted_until_s, wrong_end = clock.monotonic_s(), clock.utc_now()
+    clock.synced = True
+    clock.step_wall(3 * 86400)
+    right = UTC + timedelta(days=3)
+
+    worse = make(replace(make_change(incident, ChangeKind.ESCALATED), t_utc=clock.utc_now()), ())
+    assert worse is not None
+    assert (worse.clock_synced, worse.opened_utc, worse.created_utc) == (True, right, right + timedelta(seconds=20))
+    ended = replace(incident, closed_utc=wrong_end, closed_mono_s=lasted_until_s, close_reason="over")
+    clock.advance(5)
+    over = make(replace(make_change(ended, ChangeKind.CLOSED), t_utc=clock.utc_now()), ())
+    assert over is not None
+    assert (over.opened_utc, over.closed_utc) == (right, right + timedelta(seconds=20))
+    assert [label for label, _ in over.extra] == ["Ended because", "Corrected"]
+
+    # What begins afterwards needs no correction, whatever the clock does then.
+    later = make_incident("inc-2", opened_s=clock.monotonic_s())
+    make(make_change(later), ())
+    clock.step_wall(-40)
+    end = make(make_change(replace(later, closed_utc=UTC, closed_mono_s=clock.monotonic_s()), ChangeKind.CLOSED), ())
+    assert end is not None
+    assert (end.opened_utc, [label for label, _ in end.extra]) == (UTC, ["Ended because"])
