@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
+    from edge.alerts.reserve import Reserve
     from edge.clock import Clock
     from edge.types import U8
 
@@ -58,6 +59,7 @@ class EvidenceStore:
     :param max_age_s: older pictures go, unless an undelivered alert needs them; 0: never. Only on a synchronised clock,
         and the age of a picture that was stored before the clock was set counts from then on.
     :param min_free_bytes: free space of the disk that pictures leave to the alerts themselves.
+    :param reserve: given up before pictures where an alert itself has no room; made anew when there is room again.
     :param on_remove: told before pictures go: their paths (relative) and why; what it raises is logged only.
     :raises StateError: the folder cannot be made.
     """
@@ -71,6 +73,7 @@ class EvidenceStore:
         max_bytes: int = 2 * 1024**3,
         max_age_s: float = 30 * 86400.0,
         min_free_bytes: int = 64 * 1024**2,
+        reserve: Reserve | None = None,
         on_remove: Callable[[Sequence[str], str], object] | None = None,
     ) -> None:
         self.folder = folder
@@ -79,6 +82,7 @@ class EvidenceStore:
         self._max_bytes = max_bytes
         self._max_age_s = max_age_s
         self._min_free_bytes = min_free_bytes
+        self._reserve = reserve
         self._on_remove = on_remove
         try:
             folder.mkdir(mode=0o750, parents=True, exist_ok=True)
@@ -177,6 +181,8 @@ class EvidenceStore:
         :param keep: paths (relative, as in EvidenceRef) that undelivered alerts need: never too old, and the last to go
             when there are too many.
         """
+        if self._reserve is not None:
+            self._reserve.keep()
         # A clock that is not set makes no picture old: it may be decades off in either direction.
         limit = 0.0
         if self._clock.synchronised():
@@ -211,10 +217,13 @@ class EvidenceStore:
     def make_room(self, free_bytes: int, *, even_in_vain: bool = False) -> bool:
         """Remove the oldest pictures until the disk has that many bytes free; False: it still has not.
 
-        :param even_in_vain: also where all pictures together would not make that room.
+        :param even_in_vain: for an alert itself: the reserve goes first, and pictures also where all of them together
+            would not make that room.
         """
         gone = 0
         free = shutil.disk_usage(self.folder).free
+        if free < free_bytes and even_in_vain and self._reserve is not None and self._reserve.release():
+            free = shutil.disk_usage(self.folder).free
         if free >= free_bytes:
             return True
         files = [f for f in sorted(files_in(self.folder)) if not self.is_held(f[2].parent)]

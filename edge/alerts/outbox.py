@@ -211,6 +211,12 @@ class Outbox:
         with self._database.reading() as db:
             return max(0, rows.counted(db, "dropped") - rows.counted(db, "dropped_told"))
 
+    def count_lost(self, number: int) -> None:
+        """So many never got here: the disk was too slow, or took nothing for too long. :raises OutboxError: not stored."""
+        with self._database.transaction() as db:
+            changes.count_dropped(db, number, rows.NEVER_STORED)
+            self._gauge.read(db)
+
     def drops_told(self, number: int) -> None:
         """A mail has told so many. :raises OutboxError: not stored; they are told again."""
         with self._database.transaction() as db:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from edge.types import Alert
 
 DROPPED_FOR = "dropped, "  # the beginning of a counter's name, before the reason
-FULL, TOO_OLD, BY_HAND = DROP_REASONS = ("full", "too_old", "by_hand")
+FULL, TOO_OLD, BY_HAND, NEVER_STORED = DROP_REASONS = ("full", "too_old", "by_hand", "never_stored")
 WAITING, HELD, DELIVERED, CORRUPT = "waiting", "held", "delivered", "corrupt"
 _CRITICAL, _OTHER = f"severity = {Severity.CRITICAL:d}", f"severity < {Severity.CRITICAL:d}"
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _LOOK_PAST = 50  # held-back alerts that are looked past for one that may go: a test mail, a heartbeat
+_WHY_DROPPED = "too many, too old, by command, or the disk did not take them"
 IN_MEMORY = -1  # row number of an alert that has none
 IDLE_S = 5.0  # a technician's command beside the service cannot wake it, and does not want to wait long
 STORE_TROUBLE_S = 5.0
@@ -225,7 +226,7 @@ class DeliveryWorker:
         drops = self._untold_drops()
         told = alert
         if drops:
-            words = f"{drops} alert{'' if drops == 1 else 's'} given up since the last mail: too many, too old, or by command"
+            words = f"{drops} alert{'' if drops == 1 else 's'} given up since the last mail: {_WHY_DROPPED}"
             told = replace(alert, extra=(*alert.extra, ("Dropped", words)))
         self._due_s = self._clock.monotonic_s() + SEND_S
         try:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import threading
 from collections import deque
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from edge.alerts.jobs import Job, JobQueue
+from edge.alerts.steps import StepKeeper
 from edge.errors import KioskError, OutboxError
 
 if TYPE_CHECKING:
@@ -36,13 +38,15 @@ STEP_S = 15.0  # the longest honest step: pictures, rows and chores on a slow ca
 class WriterStats:
     """``queued``: jobs not taken up yet; ``unstored``: alerts that the disk refuses, kept in memory and tried again.
 
-    ``dropped``: jobs and alerts given up because the queue or the memory was full. ``last_error`` is empty once all is
-    stored. ``beat_s``: monotonic seconds of the thread's last turn.
+    ``dropped``: jobs and alerts given up since the start because the queue or the memory was full, ``uncounted`` of them
+    not in the outbox's counts yet. ``last_error`` is empty once all is stored. ``beat_s``: monotonic seconds of the
+    thread's last turn.
     """
 
     queued: int
     unstored: int
     dropped: int
+    uncounted: int
     pictures_lost: int
     last_error: str
     beat_s: float
@@ -59,9 +63,11 @@ class WriterWorker:
     :param capacity: jobs that may wait; beyond it the one with the lowest severity, then the oldest, is dropped.
     :param max_pictures: of those, how many may hold a picture (2.8 MB each at 1280x720); the others go as text.
     :param chore: called every few seconds, for what may wait for its turn; an error is logged and it is called again.
-    :param record: writes a step and its pictures into the incident log; raises KioskError, the alert goes out anyway.
+    :param record: writes a step and its pictures into the incident log; raises KioskError: the alert goes out anyway, and
+        it is tried again.
     :param on_stored: told when an alert is on disk, synced: the acknowledgement, and the delivery's wake-up.
     :param on_unstored: told when the disk refused an alert, which is kept in memory: delivery may send it from there.
+    :param on_sent_unstored: told when it did, and so as good as acknowledged.
     """
 
     def __init__(
@@ -77,11 +83,11 @@ class WriterWorker:
         max_pictures: int = 12,
         on_stored: Callable[[Alert], None] | None = None,
         on_unstored: Callable[[Alert], None] | None = None,
+        on_sent_unstored: Callable[[Alert], None] | None = None,
         record: Callable[[IncidentChange, tuple[EvidenceRef, ...]], object] | None = None,
         chore: Callable[[], object] | None = None,
     ) -> None:
         self._evidence = evidence
-        self._incidents = incidents
         self._outbox = outbox
         self._clock = clock
         self._annotate = annotate
@@ -89,14 +95,16 @@ class WriterWorker:
         self._capacity = capacity
         self._on_stored = on_stored
         self._on_unstored = on_unstored
-        self._record = record
+        self._on_sent_unstored = on_sent_unstored
+        self._steps = StepKeeper(incidents=incidents, record=record, capacity=capacity)
+        self._steps_at_s = math.inf
         self._chore = chore
         self._chore_at_s = 0.0
         self._lock = threading.Condition()
         self._jobs = JobQueue(capacity=capacity, max_pictures=max_pictures)
         self._unstored: deque[Alert] = deque()
         self._busy = False
-        self._dropped = 0
+        self._dropped = self._uncounted = 0
         self._pictures_lost = 0
         self._last_error = ""
         self._retry_at_s = 0.0
@@ -123,6 +131,7 @@ class WriterWorker:
         with self._lock:
             lost = self._jobs.put(job)
             self._dropped += lost is not None
+            self._uncounted += lost is not None
         self._wake.set()
         if lost is not None:
             log.error(
@@ -154,6 +163,7 @@ class WriterWorker:
                 queued=len(self._jobs),
                 unstored=len(self._unstored),
                 dropped=self._dropped,
+                uncounted=self._uncounted,
                 pictures_lost=self._pictures_lost + self._jobs.pictures_lost,
                 last_error=self._last_error,
                 beat_s=self._beat_s,
@@ -172,8 +182,12 @@ class WriterWorker:
     def forget(self, alert_id: str) -> None:
         """One of them was delivered: it need not be stored any more."""
         with self._lock:
+            sent = [a for a in self._unstored if a.alert_id == alert_id]
             self._unstored = deque(a for a in self._unstored if a.alert_id != alert_id)
             self._lock.notify_all()
+        if self._on_sent_unstored is not None:
+            for alert in sent:
+                self._on_sent_unstored(alert)
 
     def stop(self, timeout_s: float = 2.0) -> bool:
         """Store what is queued, then end; True if the thread has ended within ``timeout_s``."""
@@ -198,6 +212,8 @@ class WriterWorker:
                 self._store(job)
             elif late is not None:
                 self._enqueue(late)
+            elif now_s >= self._steps_at_s and not self.unstored():  # else an alert that is stored leads the way
+                self._tried(self._steps.settle())
             elif now_s >= self._prune_at_s or self._evidence.over_limit():
                 self._prune_at_s = now_s + PRUNE_EVERY_S
                 self._evidence.prune(keep=self._outbox.pending_evidence())
@@ -212,7 +228,7 @@ class WriterWorker:
             self._lock.notify_all()
             if self._jobs:
                 return 0.0
-            until_s = self._retry_at_s if self._unstored else self._prune_at_s
+            until_s = self._retry_at_s if self._unstored else min(self._prune_at_s, self._steps_at_s)
             if self._chore is not None:
                 until_s = min(until_s, self._chore_at_s)
         return max(0.0, until_s - self._clock.monotonic_s())
@@ -229,6 +245,7 @@ class WriterWorker:
                 self._due_s = self._clock.monotonic_s() + wait_s + STEP_S
                 self._clock.wait(self._wake, wait_s)
         self._do_chore()
+        self._steps.settle()
         for alert in list(self._unstored):  # a last try for what the disk refused
             self._enqueue(alert)
 
@@ -243,28 +260,15 @@ class WriterWorker:
 
     def _store(self, job: Job) -> None:
         evidence = self._save_pictures(job) if job.frame is not None else ()
-        try:
-            self._incidents.save(job.change)
-        except OutboxError as error:
-            self._trouble(error.message)
-        self._record_step(job.change, evidence)
+        self._tried(self._steps.take(job.change, evidence))
         alert = self._make_alert(job.change, evidence)
         if alert is not None:
             self._enqueue(self._outbox.stamped(alert))
 
-    def _record_step(self, change: IncidentChange, evidence: tuple[EvidenceRef, ...]) -> None:
-        if self._record is None:
-            return
-        try:
-            self._record(change, evidence)
-        except KioskError as error:
-            self._trouble(error.message)
-            log.error(  # noqa: TRY400 - the message says it all
-                f"incident {change.incident.incident_id} is not in the incident log: {error.message}",
-                extra={
-                    "kg": {"event": "log_failed", "incident_id": change.incident.incident_id, "error": error.message}
-                },
-            )
+    def _tried(self, trouble: str) -> None:
+        self._steps_at_s = self._clock.monotonic_s() + LONGEST_RETRY_S if self._steps.waiting else math.inf
+        if trouble:
+            self._trouble(trouble)
 
     def _save_pictures(self, job: Job) -> tuple[EvidenceRef, ...]:
         frame, incident = job.frame, job.change.incident
@@ -299,6 +303,14 @@ class WriterWorker:
             self._retry_at_s = 0.0
             if not self._unstored:
                 self._last_error = ""
+            lost = self._uncounted
+        if lost:
+            with contextlib.suppress(OutboxError):  # it is counted another time
+                self._outbox.count_lost(lost)
+                with self._lock:
+                    self._uncounted -= lost
+        if self._steps.waiting:
+            self._tried(self._steps.settle())  # the disk takes something: perhaps this, too
         if stored and self._on_stored is not None:
             self._on_stored(alert)
 
@@ -312,6 +324,7 @@ class WriterWorker:
                     lost = min(self._unstored, key=lambda a: a.severity)
                     self._unstored.remove(lost)
                     self._dropped += 1
+                    self._uncounted += 1
             self._retry_s = min(max(2 * self._retry_s, FIRST_RETRY_S), LONGEST_RETRY_S)
             self._retry_at_s = self._clock.monotonic_s() + self._retry_s
         self._trouble(error.message)

@@ -248,7 +248,7 @@ class Board:
         return OutboxFacts(
             waiting=stats.waiting + writer.unstored,
             oldest_age_s=stats.oldest_s,
-            dropped=_given_up(stats) - self._given_up_before + writer.dropped,
+            dropped=_given_up(stats) - self._given_up_before + writer.uncounted,
             refused=stats.held,
             last_success_age_s=age_s,
             last_error=stats.last_error.partition("\n")[0],  # the hint behind it is for the log

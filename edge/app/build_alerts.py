@@ -9,6 +9,7 @@ from edge.alerts.flood import FloodGate
 from edge.alerts.heartbeat_store import HeartbeatStore
 from edge.alerts.line_watch import LineWatch
 from edge.alerts.outbox import Outbox
+from edge.alerts.reserve import Reserve
 from edge.alerts.ring import PictureRing
 from edge.alerts.sheet import MOST
 from edge.alerts.worker import DeliveryWorker
@@ -39,6 +40,7 @@ def build_evidence(config: Config, state_dir: Path, incident_log: IncidentLog, *
         jpeg_quality=config.evidence.jpeg_quality,
         max_bytes=int(config.evidence.max_mb * 1_000_000),
         max_age_s=config.evidence.max_days * 86_400,
+        reserve=Reserve(state_dir),
         on_remove=lambda paths, why: incident_log.append("removed", {"removed": list(paths), "why": why}),
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,13 +17,14 @@ from edge.app.state import RunLock, state_path
 from edge.errors import StateError
 
 if TYPE_CHECKING:
-    import contextlib
     from pathlib import Path
 
     from edge.alerts.evidence import EvidenceStore
     from edge.alerts.outbox import Outbox
     from edge.clock import Clock
     from edge.config import Config
+
+_ROOM_TO_START = 1024**2  # bytes: the database's log and its index, and what a start writes
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,9 @@ def open_storage(
     """
     state_dir = claim_state(config, config_path, stack)
     incident_log = IncidentLog(state_dir, key=open_device_key(state_dir), clock=clock)
+    evidence = build_evidence(config, state_dir, incident_log, clock=clock)
+    with contextlib.suppress(OSError):  # a full disk must not keep the box from guarding
+        evidence.make_room(_ROOM_TO_START, even_in_vain=True)
     database = open_database(state_dir, clock=clock)
     stack.callback(database.close)
     return Storage(
@@ -58,7 +63,7 @@ def open_storage(
         incident_log=incident_log,
         outbox=build_outbox(config, database, incident_log, clock=clock, boot_id=boot_id),
         incidents=IncidentStore(database, clock=clock, boot_id=boot_id),
-        evidence=build_evidence(config, state_dir, incident_log, clock=clock),
+        evidence=evidence,
         periods=MaintenanceStore(database, clock=clock, boot_id=boot_id),
         suppressions=SuppressionStore(database, run=run),
     )

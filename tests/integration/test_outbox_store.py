@@ -192,7 +192,7 @@ def test_a_full_outbox_drops_the_lowest_severity_then_the_oldest(bench: Bench) -
     assert bench.ids() == ["c1", "h1", "h2"]
     assert outbox.stats().dropped == 3
     assert bench.reboot().stats().dropped == 3
-    assert outbox.stats().dropped_by == {"full": 3, "too_old": 0, "by_hand": 0}
+    assert outbox.stats().dropped_by == {"full": 3, "too_old": 0, "by_hand": 0, "never_stored": 0}
 
 
 def test_the_bound_in_bytes_keeps_at_least_one(bench: Bench) -> None:
@@ -272,7 +272,7 @@ def test_old_alerts_expire_only_by_a_clock_that_is_set(bench: Bench) -> None:
     assert outbox.expire() == 1
     assert bench.ids() == ["before", "b"]
     assert outbox.stats().dropped == 1
-    assert outbox.stats().dropped_by == {"full": 0, "too_old": 1, "by_hand": 0}
+    assert outbox.stats().dropped_by == {"full": 0, "too_old": 1, "by_hand": 0, "never_stored": 0}
 
 
 def test_the_technician_can_look_retry_and_drop(bench: Bench) -> None:

@@ -180,6 +180,43 @@ def test_what_was_sent_from_memory_is_not_stored_again(tmp_path: Path) -> None:
     assert bench.writer.unstored() == ()
 
 
+def test_what_happened_meanwhile_is_in_log_and_rows_in_order_once_the_disk_takes_it(tmp_path: Path) -> None:
+    full, recorded, sent = True, list[str](), list[str]()
+
+    def record(change: IncidentChange, _: object) -> None:
+        if full:
+            raise StateError("no space left for a whole record")
+        recorded.append(f"{change.incident.incident_id} {change.kind.value}")
+
+    bench = Bench(tmp_path, record=record, on_sent_unstored=lambda alert: sent.append(alert.incident_id), capacity=4)
+    bench.query_only(True)
+    for name in "abc":
+        bench.writer.put(job(name))
+    bench.writer.put(Job(make_change(make_incident("a", closed=True), ChangeKind.CLOSED), None, Tracks.empty(), ()))
+    bench.steps(4)
+    for name in "abc":  # all of them go out from memory: nothing is left to store but what happened
+        bench.writer.forget(f"{name}.opened")
+    assert sent == ["a", "b", "c"]
+    for _ in range(5):
+        bench.clock.advance(bench.writer.step())
+    assert (recorded, bench.incidents.recent()) == ([], [])
+    bench.query_only(False)
+    full = False
+    for _ in range(30):
+        bench.clock.advance(bench.writer.step())
+    assert recorded == ["a opened", "b opened", "c opened", "a closed"]
+    assert sorted(i.incident_id for i in bench.incidents.load_open()) == ["b", "c"]
+    # The memory for it is bounded, and a fault of ours with one step does not hold up the next.
+    full = True
+    for i in range(6):
+        bench.writer.put(job(f"x{i}"))
+        bench.steps()
+    full = False
+    bench.writer.put(job("last"))
+    bench.steps()
+    assert recorded[4:] == ["x2 opened", "x3 opened", "x4 opened", "x5 opened", "last opened"]
+
+
 def test_retries_slow_down_and_new_jobs_do_not_wait_for_them(bench: Bench) -> None:
     bench.query_only(True)
     bench.writer.put(job("a"))
@@ -209,6 +246,10 @@ def test_memory_for_unstored_alerts_is_bounded_and_critical_stays(tmp_path: Path
     for _ in range(9):
         bench.clock.advance(bench.writer.step())
     assert bench.stored == ["c", "h", "h2"]
+    # The next mail tells of it: the outbox has it in its counts.
+    assert bench.outbox.untold_drops() == 1
+    assert bench.outbox.stats().dropped_by["never_stored"] == 1
+    assert (bench.writer.stats().dropped, bench.writer.stats().uncounted) == (1, 0)
 
 
 def test_a_full_queue_drops_the_lowest_severity(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -226,7 +267,7 @@ def test_a_full_queue_drops_the_lowest_severity(tmp_path: Path, caplog: pytest.L
     assert took == [True, True, True, False, False]
     bench.steps(4)
     assert bench.stored == ["c", "l2", "h"]
-    assert bench.writer.stats().dropped == 2
+    assert (bench.writer.stats().dropped, bench.outbox.untold_drops()) == (2, 2)
     assert "was dropped" in caplog.text
 
 

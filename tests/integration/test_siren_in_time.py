@@ -17,6 +17,7 @@ from fakes.blackhole import blackhole
 from fakes.cameras import FakeCamera
 from fakes.chain import build_chain
 from fakes.detectors import FakeDetector
+from fakes.own_disk import mounted_disk
 from fakes.scenes import zone
 from gpiozero.pins.mock import MockFactory, MockPin
 
@@ -112,18 +113,8 @@ def frozen_disk(folder: Path) -> Iterator[None]:
 
 @pytest.fixture
 def own_disk(tmp_path: Path) -> Iterator[Path]:
-    """A small ext4 of our own."""
-    image, folder = tmp_path / "disk.img", tmp_path / "disk"
-    folder.mkdir()
-    with image.open("wb") as file:
-        file.truncate(64 * 1024**2)
-    try:
-        subprocess.run(["mkfs.ext4", "-q", str(image)], check=True, capture_output=True)
-        subprocess.run(["mount", "-o", "loop", str(image), str(folder)], check=True, capture_output=True)
-    except (OSError, subprocess.CalledProcessError):
-        pytest.skip("no file system of our own may be mounted here")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
+    with mounted_disk(tmp_path) as folder:
+        yield folder
 
 
 def sound(folder: Path, stalled: contextlib.AbstractContextManager[None], port: int) -> tuple[list[float], list[str]]:
