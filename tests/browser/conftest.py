@@ -49,7 +49,7 @@ def chromium() -> Iterator[Any]:
         pytest.skip("there is no Chromium here; on Debian: apt-get install -y chromium")
     with sync_api.sync_playwright() as playwright:
         # Root has no sandbox in a container; the pages are our own.
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-dev-shm-usage"])
         yield browser
         browser.close()
 

@@ -14,7 +14,7 @@ from fakes.mailserver import Mailbox, mail_server
 from edge.health.token import new_token, write_token
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 
@@ -42,17 +42,27 @@ class Box:
 
 
 @contextmanager
-def running_box(command: Path, folder: Path, *, secret: str = "") -> Iterator[Box]:
+def running_box(
+    command: Path,
+    folder: Path,
+    *,
+    secret: str = "",
+    source: str = "",
+    more: Mapping[str, Mapping[str, Any]] | None = None,
+    guards: bool = True,
+) -> Iterator[Box]:
     """Start it, and end it with the block.
 
     :param secret: the mail password.
+    :param source: of the camera, instead of the committed clip; ``more``: keys by table, beside those here.
+    :param guards: wait until it does; False: it begins in fault mode.
     """
     state = folder / "state"
-    state.mkdir()
+    state.mkdir(exist_ok=True)
     token = new_token()
     write_token(state / "health.token", token)
     (folder / "mail-password").write_text(secret)
-    with mail_server(login=("kiosk", secret) if secret else None) as (mailbox, port):
+    with mail_server(login=("kiosk", secret) if secret else None) as (mailbox, mail_port):
         tables: dict[str, dict[str, Any]] = {
             "kiosk": {"id": "main-street-1", "site": "Main Street branch"},
             "rules.loitering": {"dwell_s": 8.0},
@@ -64,7 +74,7 @@ def running_box(command: Path, folder: Path, *, secret: str = "") -> Iterator[Bo
             "email": {
                 "enabled": True,
                 "host": "127.0.0.1",
-                "port": port,
+                "port": mail_port,
                 "security": "none",
                 "sender": "kiosk@kiosk.example",
                 "recipients": ["security-desk@bank.example"],
@@ -74,16 +84,19 @@ def running_box(command: Path, folder: Path, *, secret: str = "") -> Iterator[Bo
             "health": {"port": 0},
             "state": {"dir": "state"},
         }
-        text = f'[[cameras]]\nname = "lobby"\nsource = {toml(str(CLIP))}\nmax_fps = 5.0\nloop = true\n'
+        for name, table in (more or {}).items():
+            tables[name] = {**tables.get(name, {}), **table}
+        loop = "" if source else "loop = true\n"
+        text = f'[[cameras]]\nname = "lobby"\nsource = {toml(source or str(CLIP))}\nmax_fps = 5.0\n{loop}'
         for name, table in tables.items():
             text += f"\n[{name}]\n" + "".join(f"{k} = {toml(v)}\n" for k, v in table.items())
         (folder / "kiosk-guard.toml").write_text(text)
-        process = Process(command, folder / "kiosk-guard.toml")
+        process = Process(command, folder / "kiosk-guard.toml", *([] if guards else ["--service"]))
         try:
-            url = process.wait_for("started", timeout_s=120.0)["health_url"].rstrip("/")
-            box = Box(process, url, token, state, mailbox)
+            port = process.wait_for("health_up", timeout_s=120.0)["port"]
+            box = Box(process, f"http://127.0.0.1:{port}", token, state, mailbox)
             until_s = time.monotonic() + 60.0
-            while box.ask("GET", "/readyz").status_code != 200:  # the first picture is judged
+            while guards and box.ask("GET", "/readyz").status_code != 200:  # the first picture is judged
                 assert time.monotonic() < until_s, box.ask("GET", "/readyz?verbose").text
                 time.sleep(0.1)
             yield box

@@ -12,7 +12,10 @@ import cv2
 import numpy as np
 
 if TYPE_CHECKING:
+    from pathlib import Path
     from types import TracebackType
+
+    from edge.types import U8
 
 
 class HttpCamera:
@@ -22,10 +25,17 @@ class HttpCamera:
     :param burst: so many pictures are sent at once after each connect, and after each thaw: a buffer running empty.
     :param refuse: answer with this HTTP status instead.
     :param size: (width, height) px.
+    :param clip: a video whose pictures it sends instead, over and over.
     """
 
     def __init__(
-        self, *, fps: float = 20.0, burst: int = 0, refuse: int = 0, size: tuple[int, int] = (160, 120)
+        self,
+        *,
+        fps: float = 20.0,
+        burst: int = 0,
+        refuse: int = 0,
+        size: tuple[int, int] = (160, 120),
+        clip: Path | None = None,
     ) -> None:
         self.fps = fps
         self.burst = burst
@@ -33,6 +43,9 @@ class HttpCamera:
         self.size = size
         self.connect_times: list[float] = []
         self.requests: list[str] = []
+        self.same = False  # from now on the same picture is sent again and again
+        self._clip = _jpegs(clip) if clip else []
+        self._sent = b""
         self._frozen = threading.Event()
         self._stop = threading.Event()
         camera = self
@@ -95,8 +108,25 @@ class HttpCamera:
             time.sleep(1.0 / self.fps)
 
     def _part(self, number: int) -> bytes:
-        width, height = self.size
-        ok, jpeg = cv2.imencode(".jpg", np.full((height, width, 3), 10 + number % 230, np.uint8))
-        assert ok
-        data = jpeg.tobytes()
+        if not (self.same and self._sent):
+            width, height = self.size
+            self._sent = (
+                self._clip[number % len(self._clip)]
+                if self._clip
+                else _jpeg(np.full((height, width, 3), 10 + number % 230, np.uint8))
+            )
+        data = self._sent
         return f"--next\r\nContent-Type: image/jpeg\r\nContent-Length: {len(data)}\r\n\r\n".encode() + data + b"\r\n"
+
+
+def _jpeg(picture: U8) -> bytes:
+    ok, jpeg = cv2.imencode(".jpg", picture)
+    assert ok
+    return jpeg.tobytes()
+
+
+def _jpegs(clip: Path) -> list[bytes]:
+    capture, found = cv2.VideoCapture(str(clip)), []
+    while (answer := capture.read())[0]:
+        found.append(_jpeg(answer[1]))
+    return found
