@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _DWELL_FROM_S = 1.0
 _RATE_OVER = 20  # frames
 _PATIENCE_STEP_S = 0.05
+_OLD_S, _OLD_FRAMES = 5.0, 3  # what is older than both is no live picture
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +104,7 @@ class LiveView:
     def jpeg(self, camera: str, *, plain: bool = False) -> bytes:
         """The newest picture; ``plain``: without boxes, zones and names.
 
-        :raises ActRefused: no picture came.
+        :raises ActRefused: no picture came, or none lately: an old one must not pass for what is there now.
         """
         self._wanted_until_s[camera] = self._clock.monotonic_s() + self._wanted_s
         seen = self._wait(camera)
@@ -111,6 +112,13 @@ class LiveView:
             raise ActRefused(
                 f'camera "{camera}": no picture came within {self._patience_s:g} s',
                 hint="The camera's line on the page says why.",
+                status=503,
+            )
+        old_s = self._clock.monotonic_s() - seen.frame.t_mono_s
+        if old_s > max(_OLD_S, _OLD_FRAMES * self._interval_s(camera)):
+            raise ActRefused(
+                f'camera "{camera}": no new picture for {old_s:.0f} s',
+                hint="What is wrong stands at the top of the page.",
                 status=503,
             )
         with self._drawing:  # several that look share one drawing
@@ -124,6 +132,10 @@ class LiveView:
         """The newest picture with its drawings, uint8 (H, W, 3) BGR. :raises ActRefused: as :meth:`jpeg`."""
         coded = np.frombuffer(self.jpeg(camera), np.uint8)
         return cv2.imdecode(coded, cv2.IMREAD_COLOR)  # type: ignore[return-value]
+
+    def _interval_s(self, camera: str) -> float:
+        times = list(self._times.get(camera, ()))
+        return times[-1] - times[-2] if len(times) > 1 else 0.0
 
     def _wait(self, camera: str) -> _Seen | None:
         until_s = self._clock.monotonic_s() + self._patience_s

@@ -68,6 +68,8 @@ def test_a_camera_that_hangs_and_one_that_repeats_itself(logged_in: Any, camera:
         on_the_page(page, "check the camera's power and cable", what="camera frozen", since_s=began_s)
         page.locator("#state", has_text="Not guarding").wait_for(timeout=1000 * LATE_S)
         print(f"camera frozen: not guarding after {time.monotonic() - began_s:.1f} s")
+        page.get_by_text("no new picture for").wait_for()
+        assert page.locator("img[data-live-src]").is_hidden()  # nobody takes an old picture for what is there
         sight.shoot("camera-lost")
     finally:
         camera.thaw()

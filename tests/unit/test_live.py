@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import cv2
@@ -54,6 +56,20 @@ def test_who_looks_gets_the_next_picture_and_later_ones_until_they_go_away() -> 
     assert live._kept == {}
 
 
+def test_an_old_picture_is_not_shown_as_if_it_were_live() -> None:
+    clock = FakeClock(mono_s=100)
+    live = view(clock)
+    live._wanted_until_s["lobby"] = 1000.0
+    for frame, t_s in zip(make_frames(2, image=WHITE, size=(1280, 720)), (98.0, 100.0), strict=True):
+        live.see(replace(frame, t_mono_s=t_s), Tracks.empty(), ())
+    clock.advance(5.5)
+    live.jpeg("lobby")  # one picture in two seconds: not old yet
+    clock.advance(1.0)
+    with pytest.raises(ActRefused) as caught:
+        live.jpeg("lobby")
+    assert caught.value.message == 'camera "lobby": no new picture for 6 s'
+
+
 def test_boxes_zones_and_dwell_are_drawn_at_the_size_that_is_sent_and_not_when_plain() -> None:
     clock = FakeClock(mono_s=100)
     live = view(clock)
@@ -101,6 +117,6 @@ def test_a_waiting_viewer_is_served_by_the_pipeline_s_next_frame() -> None:
     thread.start()
     frames = iter(make_frames(200, image=WHITE))
     while thread.is_alive() and (frame := next(frames, None)) is not None:
-        live.see(frame, Tracks.empty(), ())
+        live.see(replace(frame, t_mono_s=time.monotonic()), Tracks.empty(), ())
         thread.join(0.01)
     assert got[0][:2] == b"\xff\xd8"
