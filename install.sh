@@ -41,7 +41,7 @@ usage: ./install.sh --demo [--keep] [--out DIR] [--venv DIR]
   --uninstall            remove the software; the configuration and the state stay
   --purge                with --uninstall: remove those, too, and the service's user
 
-  --make-wheelhouse DIR  download all that a box needs into DIR; works on any computer with Python and a network
+  --make-wheelhouse DIR  download all that a box needs into DIR; any Linux computer with Python and a network can
   --target TARGET        for which boxes: aarch64-cp311 (Raspberry Pi OS 12), aarch64-cp313 (Raspberry Pi OS 13),
                          aarch64-cp310 (JetPack 6), x86_64-cp311 ...; default: this machine
 
