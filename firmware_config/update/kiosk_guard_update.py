@@ -81,6 +81,8 @@ def build(box: Box, staged: Path, version: str) -> None:
     """The release's own Python environment. It counts as there only when its tag is."""
     place = box.opt / "releases" / version
     if place.exists():
+        if version == box.current("previous") and box.complete(version):
+            raise Refused(f"release {version} is the one before this: `kiosk-guard-update rollback` takes it")
         if version in {box.current(), box.current("previous")}:
             raise Refused(f"{place} is in use but not whole: run install.sh")
         shutil.rmtree(place)
@@ -247,7 +249,9 @@ def act(box: Box, args: argparse.Namespace) -> int:
         if args.action == "fetch":
             return fetch(box)
         if args.action == "rollback":
-            return roll_back(box, "by command")
+            bad = box.current()
+            roll_back(box, "by command")
+            return EX_OK if box.current() != bad else EX_REFUSED
         return {"boot": boot, "judge": judge}[args.action](box)
 
 

@@ -125,6 +125,20 @@ def test_a_release_that_is_never_ready_is_taken_back_and_not_tried_again(box: Bo
     assert "failed here" in again.stdout
 
 
+def test_the_release_before_is_taken_by_rolling_back(box: Box, good: Path) -> None:
+    box.adopt("0.9.1")
+    box.adopt("0.9.2")
+    (box.root / "opt/kiosk-guard/previous").symlink_to("releases/0.9.1")
+    done = box.update("--force", "install", good)
+    assert done.returncode == 65
+    assert "kiosk-guard-update rollback" in done.stdout
+    assert box.update("rollback").returncode == 0
+    assert box.current == "0.9.1"
+    done = box.update("rollback")  # previous names it, too
+    assert done.returncode == 65
+    assert "no whole release to go back to" in done.stdout
+
+
 def start_trial(box: Box, *, boots: int = 0) -> None:
     """As a power cut in the middle of a trial leaves it."""
     box.adopt("0.9.0")
