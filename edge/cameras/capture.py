@@ -6,7 +6,7 @@ import logging
 import os
 import select
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -35,6 +35,9 @@ _GOOD_LIFE_S = 3.0
 _SUPERVISE_S = 12.0
 # Between starting the child and the open time-out that it keeps itself.
 _START_GRACE_S = 5.0
+# A camera that opened in half a second does so again: one that is away for a while is tried more often than every ten
+# seconds. If it does not come back like that, it is given its whole time again.
+_AS_LONG_AS_BEFORE, _AT_LEAST_S, _HASTY_TRIES = 3.0, 2.0, 3
 _CLOSE_S = 5.0
 
 
@@ -58,7 +61,7 @@ class CaptureProcess:
     :param max_fps: thin the stream to at most this rate; None: every frame.
     :param fresh_timeout_s: a picture older than this is not fresh.
     :param lost_after_s: without a fresh picture for this long, the status says "lost".
-    :param open_timeout_s: how long opening a stream may take.
+    :param open_timeout_s: how long opening a stream may take; less for the first tries after a loss.
     :param retry_after_s: pause before the first new try; it doubles with every failure.
     :param retry_at_most_s: the longest pause.
     :param size: (width, height) px asked of a V4L2 device.
@@ -112,6 +115,9 @@ class CaptureProcess:
         self._last_t_mono_s = float("-inf")
         self._last_fresh_s = self._clock.monotonic_s()
         self._live_since_s = float("inf")  # of the present child
+        self._opened_in_s = float("inf")  # how long the last child that sent pictures took to open
+        self._failed_tries = 0  # since then
+        self._within_s = open_timeout_s  # how long the present child may take
         self._child_pid: int | None = None
         self._due_s = self._clock.monotonic_s() + _SUPERVISE_S
         self._talkative = False
@@ -219,7 +225,8 @@ class CaptureProcess:
         """Run one child until it is gone or hangs; (why, whether the camera refused the credentials)."""
         self._moved(0.0)
         try:
-            link = ChildLink(self._order, talkative=self._talkative)
+            self._within_s = self._patience_s()
+            link = ChildLink(replace(self._order, open_timeout_s=self._within_s), talkative=self._talkative)
         except OSError as error:
             return f"the capture process cannot be started: {error}", False
         self._child_pid = link.pid
@@ -249,8 +256,10 @@ class CaptureProcess:
 
     def _pump(self, link: ChildLink) -> tuple[str, wire.OverMessage | None]:
         """Take messages until there is a reason to end this child."""
-        deadline_s = self._clock.monotonic_s() + self._open_timeout_s + _START_GRACE_S
+        began_s = self._clock.monotonic_s()
+        deadline_s = began_s + self._within_s + _START_GRACE_S
         opening = True
+        self._failed_tries += 1  # unless a picture comes
         first_count = 0
         base_seq = self._next_seq
         while not self._closed:
@@ -269,6 +278,7 @@ class CaptureProcess:
                     if opening:
                         opening, first_count = False, message.count
                         self._live_since_s = message.t_mono_s
+                        self._opened_in_s, self._failed_tries = self._clock.monotonic_s() - began_s, 0
                     self._offer(link, message, base_seq + message.count - first_count)
                     deadline_s = self._clock.monotonic_s() + self._fresh_timeout_s
         return "closed", None
@@ -297,9 +307,15 @@ class CaptureProcess:
                 extra={"kg": {"event": "camera_live", "camera": self._name, "restarts": self._restarts}},
             )
 
+    def _patience_s(self) -> float:
+        """How long the next child may take to open the source."""
+        if self._failed_tries >= _HASTY_TRIES:
+            return self._open_timeout_s
+        return min(self._open_timeout_s, max(_AT_LEAST_S, _AS_LONG_AS_BEFORE * self._opened_in_s))
+
     def _hung(self, *, opening: bool) -> str:
         if opening:
-            return f"{self._source.label} did not open within {self._open_timeout_s + _START_GRACE_S:.0f} s"
+            return f"{self._source.label} did not open within {self._within_s + _START_GRACE_S:.0f} s"
         return f"{self._source.label}: no picture for {self._fresh_timeout_s:.1f} s although it is open"
 
     def _last_words(self, link: ChildLink) -> str:

@@ -12,18 +12,19 @@ import subprocess
 import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge.errors import EX_OK, EX_SOFTWARE, KioskError
 from export.errors import DatasetError, ExportError, MissingInputError
+from export.events.causes import Causes
+from export.events.known import not_looked_into, read_known, write_known
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
 WITHIN_S = 1.0
-_NOT_LOOKED_INTO = "not looked into yet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,7 @@ class Incident:
     rule: str
     zone: str
     t_s: float
+    what: str = field(default="", compare=False)  # in the product's words, with its figure
 
     def __str__(self) -> str:
         return f"{self.rule}{f' in {self.zone}' if self.zone else ''} at {self.t_s:.1f} s"
@@ -55,11 +57,10 @@ class Verdict:
     def faults(self) -> dict[str, str]:
         """Each departure from the truth by a name that stays the same from run to run, with its figure."""
         found = {missed_name(e): figure for e, figure in self.missed}
-        counts: dict[str, list[float]] = {}
+        told: dict[str, list[str]] = {}
         for one in self.extra:
-            counts.setdefault(f"extra {one.rule}", []).append(one.t_s)
-        found |= {name: "opened at " + ", ".join(f"{t:.1f} s" for t in times) for name, times in counts.items()}
-        return found
+            told.setdefault(f"extra {one.rule}", []).append(f"{one.t_s:.1f} s{f' ({one.what})' if one.what else ''}")
+        return found | {name: "opened at " + ", ".join(times) for name, times in told.items()}
 
 
 def missed_name(incident: Incident) -> str:
@@ -154,43 +155,26 @@ def judge(truth_file: Path, *, model: Path | None = None) -> Verdict:
                 hint=f"try it alone: kiosk-guard replay {clip.name}",
             )
     changes = [json.loads(line) for line in done.stdout.splitlines()]
-    opened = [Incident(c["rule"], c["zone"], float(c["opened_s"])) for c in changes if c["change"] == "opened"]
+    opened = [
+        Incident(c["rule"], c["zone"], float(c["opened_s"]), f"{c['what']} {c['value']:.1f} {c['unit']}")
+        for c in changes
+        if c["change"] == "opened"
+    ]
     return compare(truth, opened)
 
 
-def read_known(path: Path) -> dict[str, dict[str, dict[str, str]]]:
-    """The known departures of one model: clip -> fault -> its ``figure`` and ``reason``; none if there is no file.
-
-    :raises DatasetError: the file is not what it should be.
-    """
-    try:
-        clips = json.loads(path.read_text(encoding="utf-8"))["clips"]
-        return {
-            str(clip): {str(fault): {"figure": str(v["figure"]), "reason": str(v["reason"])} for fault, v in of.items()}
-            for clip, of in clips.items()
-        }
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DatasetError(f"{path} cannot be used: {type(error).__name__}: {error}") from error
-
-
-def write_known(path: Path, model: str, verdicts: Iterable[Verdict]) -> None:
-    """Write the departures of now; the reasons of those that were known stay, the others are to be filled in."""
-    before = read_known(path)
-    clips = {}
-    for verdict in sorted(verdicts, key=lambda v: v.clip):
-        of = {
-            fault: {
-                "figure": figure,
-                "reason": before.get(verdict.clip, {}).get(fault, {}).get("reason", _NOT_LOOKED_INTO),
-            }
-            for fault, figure in verdict.faults.items()
-        }
-        if of:
-            clips[verdict.clip] = of
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({"model": model, "clips": clips}, indent=1) + "\n", encoding="utf-8")
+def why_missed(folder: Path, verdicts: Iterable[Verdict], causes: Causes) -> dict[str, dict[str, tuple[str, str]]]:
+    """Clip -> fault -> what the clip's pictures say about it, and the reason that follows."""
+    found = {}
+    for verdict in verdicts:
+        if verdict.missed:
+            file = folder / f"{verdict.clip}.truth.json"
+            names = {missed_name(one) for one, _ in verdict.missed}
+            truth = read_truth(file)
+            both = zip(expected(truth), truth["expected"], strict=True)
+            missed = {missed_name(one): entry for one, entry in both if missed_name(one) in names}
+            found[verdict.clip] = dict(zip(missed, causes.of(file, missed.values()), strict=True))
+    return found
 
 
 def table(verdicts: Sequence[Verdict]) -> list[str]:
@@ -235,7 +219,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--write-known",
         type=Path,
         metavar="DIR",
-        help="write all departures to DIR/NAME.json, NAME being the model's; reasons that are there are kept",
+        help="write all departures to DIR/NAME.json, NAME being the model's, with what the pictures say about them; "
+        "reasons that are there are kept",
     )
     args = parser.parse_args(argv)
     try:
@@ -250,8 +235,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             rows = [{**asdict(v), "faults": v.faults} for v in verdicts]
             args.json.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
         if args.write_known:
-            name = model_name(args.model)
-            write_known(args.write_known / f"{name}.json", name, verdicts)
+            name, known = model_name(args.model), args.write_known
+            causes = why_missed(args.folder, verdicts, Causes(args.model))
+            write_known(known / f"{name}.json", name, verdicts, causes)
+            for clip, fault in not_looked_into(read_known(known / f"{name}.json")):
+                print(f"{known / name}.json: {clip}: {fault}: write down why", file=sys.stderr)
     except KioskError as error:
         print(f"score-suite: {error}", file=sys.stderr)
         return error.exit_code

@@ -58,12 +58,13 @@ class Measured:
     false_boxes: int
 
 
-def frames_of(folder: Path) -> Iterator[tuple[dict[str, Any], dict[str, Any], U8]]:
+def frames_of(folder: Path, *, only: str = "*.truth.json") -> Iterator[tuple[dict[str, Any], dict[str, Any], U8]]:
     """Every clip in a folder that has its truth: (truth, frame's truth, picture uint8 (H, W, 3) BGR).
 
+    :param only: a pattern for the names of the truth's files.
     :raises SceneError: a clip cannot be read, or is shorter than its truth.
     """
-    for path in sorted(folder.glob("*.truth.json")):
+    for path in sorted(folder.glob(only)):
         table: dict[str, Any] = read_truth(path)
         video = cv2.VideoCapture(str(path.parent / table["clip"]))
         try:

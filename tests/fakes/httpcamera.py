@@ -40,6 +40,7 @@ class HttpCamera:
         self.fps = fps
         self.burst = burst
         self.refuse = refuse
+        self.mute = False  # take connections and answer nothing
         self.size = size
         self.connect_times: list[float] = []
         self.requests: list[str] = []
@@ -89,6 +90,8 @@ class HttpCamera:
 
     def _serve(self, request: BaseHTTPRequestHandler) -> None:
         self.connect_times.append(time.monotonic())
+        while self.mute and not self._stop.is_set():
+            time.sleep(0.02)
         if self.refuse:
             request.send_error(self.refuse)
             return

@@ -216,6 +216,23 @@ def test_a_silent_server_blocks_nobody(start: Callable[..., CaptureProcess]) -> 
         assert time.monotonic() - began_s < 3.0
 
 
+def test_a_camera_that_was_quick_is_tried_again_sooner_than_a_slow_one_would_need(
+    start: Callable[..., CaptureProcess],
+) -> None:
+    with HttpCamera() as real:
+        camera = start(real.url(), fresh_timeout_s=0.5, open_timeout_s=60.0)
+        read_until(camera)
+        real.mute = True  # it takes connections and says nothing: switched off behind a proxy, or starting up
+        real.freeze()
+        wait_for(lambda: real.connects >= 4)
+        _, first, second, *_ = real.connect_times
+        assert second - first < 25.0  # three times what opening took, on a busy machine as well
+        real.mute = False
+        real.thaw()
+        read_until(camera)
+        assert camera.status().state == "live"
+
+
 def test_credentials_are_in_no_process_list(start: Callable[..., CaptureProcess]) -> None:
     with HttpCamera() as real:
         camera = start(real.url("guard:hunter22@", "?pwd=swordfish"))
