@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from edge.types import Bool, Scene, Severity
 
 COVERED, SPRAYED, BLINDED, DARK = "covered", "sprayed over", "blinded", "in the dark or covered"
-DEFOCUSED, TURNED, FROZEN = "out of focus", "turned away", "frozen"
+DEFOCUSED, TURNED, FROZEN, HIDDEN = "out of focus", "turned away", "frozen", "partly hidden"
 
 _EVERY_S = 0.7
 _LEARN_S = 2.5  # of the first pictures; a fault that is there from the start is what the camera watches
@@ -23,6 +23,7 @@ _FORGET_S = 2.0  # a state that was not seen for this long has to begin anew
 _ANOTHER, _SURE = 0.27, 0.55  # agreement of edges: another picture below, certainly the same one above
 _FAINT = 0.33  # of the reference's contrast
 _PAINTED = 0.35  # share of the structured blocks that show nothing any more
+_GONE = 0.3  # share of the structured blocks that show something else than before, and do not stir
 _BLURRED = 0.45  # of the reference's fine detail
 _BLACK, _GLOOM, _WHITE = 14.0, 25.0, 225.0
 _NOISE = 2.0  # grey levels that a sensor's noise changes from look to look
@@ -32,7 +33,7 @@ _SAME = 0.02  # the same for a picture that does not live: no sensor is without 
 
 
 class CameraTamper:
-    """True while the picture is covered, sprayed over, blinded, out of focus, turned away or frozen.
+    """True while the picture is covered, sprayed over, partly hidden, blinded, out of focus, turned away or frozen.
 
     Judged against what the camera saw before, by the direction of edges: light may change as it likes, edges stay. Two
     references are kept, one in colour and one for the grey picture of infrared light; people are left out of both.
@@ -57,7 +58,7 @@ class CameraTamper:
         severity: Severity,
     ) -> None:
         self._person_classes = np.array(sorted(person_classes), np.int64)
-        self._limits = {FROZEN: frozen_s, DARK: light_s, BLINDED: light_s, SPRAYED: light_s}
+        self._limits = {FROZEN: frozen_s, DARK: light_s, BLINDED: light_s, SPRAYED: light_s, HIDDEN: light_s}
         self._dwell_s = dwell_s
         self._severity = severity
         self._due_s = float("-inf")
@@ -167,4 +168,6 @@ def _wrong(look: Look, seen: Compared, *, change: float, stir: float) -> str:
         return (COVERED if look.brightness < _GLOOM else TURNED) if still else ""
     if seen.lost_bare > _PAINTED and stir < _QUIET:
         return SPRAYED
-    return DEFOCUSED if seen.detail < _BLURRED else ""
+    # Paint that covers a part, whose blurred rim is structure too; a cloth over a half; what somebody put before the lens.
+    hidden = HIDDEN if seen.lost > _GONE and stir < _QUIET else ""
+    return DEFOCUSED if seen.detail < _BLURRED else hidden

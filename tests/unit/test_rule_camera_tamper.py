@@ -105,6 +105,12 @@ def test_what_is_done_to_the_camera_is_told_by_name_in_time(change: Change, word
     assert len(said) == 1
 
 
+def half_hidden(picture: U8, _: float) -> U8:
+    """A cardboard box hangs before the left half, so near that its edge is soft; it is printed all over."""
+    share = np.clip((0.5 * SIZE[0] - np.arange(SIZE[0], dtype=np.float32)) / 60 + 0.5, 0, 1)[None, :, None]
+    return np.clip(picture * (1 - share) + room(seed=2) * share, 0, 255).astype(np.uint8)
+
+
 def black(picture: U8, _: float) -> U8:
     return np.full_like(picture, 2)
 
@@ -114,7 +120,13 @@ def white(picture: U8, _: float) -> U8:
 
 
 @pytest.mark.parametrize(
-    ("change", "word"), [(black, "in the dark or covered"), (white, "blinded"), (sprayed, "sprayed over")]
+    ("change", "word"),
+    [
+        (black, "in the dark or covered"),
+        (white, "blinded"),
+        (sprayed, "sprayed over"),
+        (half_hidden, "partly hidden"),
+    ],
 )
 def test_what_light_and_people_also_do_takes_longer(change: Change, word: str) -> None:
     said = told(change)
@@ -172,6 +184,13 @@ def swaying_back(picture: U8, t_s: float) -> U8:
 
 def test_a_person_close_to_the_camera_is_no_fault_of_it() -> None:
     assert told(swaying_back) == []
+
+
+def test_a_person_close_to_the_camera_who_hardly_moves_is_none_for_long() -> None:
+    def still_back(picture: U8, t_s: float) -> U8:
+        return swaying_back(picture, 0.3 * np.sin(t_s)) if t_s < 8 else picture
+
+    assert told(still_back) == []
 
 
 def test_people_are_left_out() -> None:
