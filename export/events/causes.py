@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edge.detect.nms import iou_matrix
 from edge.detect.onnx import OnnxDetector
 from edge.types import Frame
-from export.scenes.measure import frames_of, matched
+from export.scenes.measure import frames_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 _FLOOR = 0.02  # the lowest score that is looked at
 _BEFORE_S, _AFTER_S = 5.0, 5.0  # what is looked at when people are missed: rules need some seconds of them
 _LEAST_VISIBLE = 0.5
+_ABOUT_THERE = 0.2  # overlap: a rule asks whose hand a thing is near, not for its outline
 _BLAME = 0.5  # of the pictures: a detector that finds less is reason enough for a rule that says nothing
 _PEOPLE = frozenset({"person_down", "crowding", "closed_hours", "loitering", "restricted_area"})
 UNSEEN = "the detector does not see it"
@@ -85,12 +87,11 @@ class Causes:
         return text, UNSEEN if sum(found_all) < _BLAME * len(found_all) else ""
 
     def _scores(self, found: Detections, label: str, boxes: list[list[float]]) -> list[float]:
-        """The score of the detection of this class that lies on each box, 0 for none."""
+        """The best score of a detection of this class that lies about where each box is, 0 for none."""
         mine = found.where(found.class_id == self._detector.classes.index(label))
-        scores = [0.0] * len(boxes)
-        for row, column, _ in matched(np.array(boxes, np.float32).reshape(-1, 4), mine.xyxy):
-            scores[row] = float(mine.score[column])
-        return scores
+        overlap = iou_matrix(np.array(boxes, np.float32).reshape(-1, 4), mine.xyxy)
+        best = np.where(overlap >= _ABOUT_THERE, mine.score[None, :], 0.0)
+        return [float(score) for score in best.max(axis=1, initial=0.0)]
 
 
 _EPOCH = datetime(2000, 1, 1, tzinfo=timezone.utc)
