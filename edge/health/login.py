@@ -32,6 +32,7 @@ background:var(--card);color:var(--text)}
 input{font-family:ui-monospace,monospace}
 button{margin-top:.75rem;background:var(--key);border-color:var(--key);color:var(--bg);font-weight:700}
 [role=alert]{color:var(--bad);font-weight:600}
+.help{font-size:.9rem;margin-top:1.25rem}
 """
 # The label's address ends in "#token": a part that browsers send to nobody. It leaves the address bar at once.
 _SCRIPT = """
@@ -109,7 +110,9 @@ def _page(wanted: str, words: str, code: int) -> HTMLResponse:
         f'{said}<form method="post" action="{LOGIN_PATH}"><input type="hidden" name="next" value="{escape(_inner(wanted))}">'
         '<label for="token">Token from the label</label>'
         '<input id="token" name="token" type="password" autocomplete="current-password" autocapitalize="none" '
-        'spellcheck="false" required autofocus><button>Log in</button></form></main>'
+        'spellcheck="false" required autofocus><button>Log in</button></form>'
+        "<p class=help>The label was printed when the box was set up. It is lost? On the box, <code>sudo kiosk-guard label "
+        "--new</code> makes another token and ends this one.</p></main>"
         f"<script>{_SCRIPT}</script></body></html>",
         code,
         headers={"Content-Security-Policy": _POLICY},

@@ -88,11 +88,16 @@ def test_the_overview_on_a_phone_says_how_the_box_is_and_shows_it_live(logged_in
     sight.shoot(f"page-{scheme}")
 
 
-@pytest.mark.parametrize("path", ["/zones", "/walk-test"])
+@pytest.mark.parametrize("path", ["/zones", "/walk-test", "/incident"])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_every_page_fits_a_phone_has_names_and_contrast(logged_in: Any, path: str, scheme: str) -> None:
-    page = logged_in(path, color_scheme=scheme).page
+def test_every_page_fits_a_phone_has_names_and_contrast(logged_in: Any, box: Box, path: str, scheme: str) -> None:
+    if path == "/incident":  # one with all its pictures, a wide one among them
+        with_all = eventually(lambda: [i for i in box.told("/incidents")["incidents"] if "sheet" in i["pictures"]])
+        path += f"/{with_all[0]['id']}"
+    sight = logged_in(path, color_scheme=scheme)
+    page = sight.page
     page.wait_for_load_state("networkidle") if path != "/zones" else page.wait_for_selector("img[src^=blob]")
+    sight.shoot(f"{path.split('/')[1]}-{scheme}", full=True)
     assert page.evaluate(WIDE) <= 0
     assert page.evaluate(CONTRAST) == []
     assert page.evaluate(NAMELESS) == []
