@@ -6,6 +6,7 @@ import contextlib
 import socket
 import struct
 import time
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -19,9 +20,9 @@ _LONGEST_SLEEP_S = 0.25
 
 
 class BoundedListener(socket.socket):
-    """A listening socket whose oldest connection gives way to one more.
+    """A listening socket where, once it is full, the oldest connection of whoever has the most gives way to one more.
 
-    Counted where they are accepted, before any TLS: whoever opens connections and says nothing cannot use up the files
+    A crowd from one address therefore turns nobody else away. Counted where they are accepted, before any TLS: whoever opens connections and says nothing cannot use up the files
     that camera, outbox and pictures need.
     """
 
@@ -29,18 +30,23 @@ class BoundedListener(socket.socket):
 
     def __init__(self, family: int, kind: int, protocol: int) -> None:
         super().__init__(family, kind, protocol)
-        self._accepted: list[socket.socket] = []  # oldest first
+        self._accepted: list[tuple[str, socket.socket]] = []  # (peer's address, connection), oldest first
 
     def accept(self) -> tuple[socket.socket, object]:
         connection, address = super().accept()
-        self._accepted = [one for one in self._accepted if one.fileno() >= 0]
-        for oldest in self._accepted[: max(0, len(self._accepted) + 1 - self.max_connections)]:
-            # The server sees an end of file and closes; until then it stays in the list and does not count twice.
+        self._accepted = [one for one in self._accepted if one[1].fileno() >= 0]
+        self._accepted.append((str(address[0]) if isinstance(address, tuple) else "", connection))
+        while len(self._accepted) > self.max_connections:
             with contextlib.suppress(OSError):
+                oldest = self._give_way()
                 _forget(oldest)
-                oldest.shutdown(socket.SHUT_RDWR)
-        self._accepted.append(connection)
+                oldest.shutdown(socket.SHUT_RDWR)  # the server sees an end of file and closes
         return connection, address
+
+    def _give_way(self) -> socket.socket:
+        most, _ = Counter(address for address, _ in self._accepted).most_common(1)[0]
+        at = next(i for i, (address, _) in enumerate(self._accepted) if address == most)
+        return self._accepted.pop(at)[1]
 
 
 def _forget(connection: socket.socket) -> None:

@@ -50,7 +50,7 @@ class HealthServer:
     :param version: of the software, shown.
     :param clock: for the times in answers.
     :param allowed_hosts: names under which a browser may call, besides addresses and "localhost".
-    :param max_connections: the oldest connection gives way to one more.
+    :param max_connections: after that the oldest of whoever has the most gives way to one more.
     :param max_connection_s: no connection lives longer, whatever it waits for.
     :param tls: None: in clear, which is for loopback.
     :param share: of one processor, 0..1, that requests may take from the guarding.

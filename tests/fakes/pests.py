@@ -2,7 +2,7 @@
 
     python pests.py PORT
 
-It is nicer than everything else on the machine: its own work, which in earnest is done elsewhere, must not be measured.
+It is nicer than what it pesters: its own work, which in earnest is done elsewhere, must not be measured.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def guess(port: int, number: int) -> None:
 
 
 if __name__ == "__main__":
-    os.nice(19)
+    os.nice(5)
     target = int(sys.argv[1])
     for each in range(_GUESSERS):
         threading.Thread(target=guess, args=(target, each), daemon=True).start()

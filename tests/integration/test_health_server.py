@@ -122,6 +122,16 @@ def test_two_hundred_slow_clients_are_more_than_are_kept(server: HealthServer) -
         assert all(answers_quickly(server) for _ in range(5))
 
 
+def test_a_crowd_from_one_address_cuts_off_nobody_else(server: HealthServer) -> None:
+    with ExitStack() as stack:
+        decent = socket.create_connection(("127.0.0.1", server.port), timeout=10.0, source_address=("127.0.0.2", 0))
+        stack.enter_context(decent)
+        for _ in range(200):
+            stack.enter_context(connect(server)).sendall(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX: ")
+        decent.sendall(b"GET /livez HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        assert decent.recv(4096).startswith(b"HTTP/1.1 200")
+
+
 def test_a_slow_client_is_cut_off(server: HealthServer) -> None:
     with connect(server) as slow:
         slow.sendall(b"GET /livez HTTP/1.1\r\nHost: 127.0.0.1\r\n")
@@ -200,7 +210,7 @@ def test_it_serves_on_ipv6_loopback(source: FakeSource) -> None:
 def kept(server: HealthServer) -> int:
     """How many connections the server holds open."""
     assert isinstance(server._socket, BoundedListener)
-    return sum(one.fileno() >= 0 for one in server._socket._accepted)
+    return sum(one.fileno() >= 0 for _, one in server._socket._accepted)
 
 
 def test_connections_that_never_begin_tls_are_bounded_and_keep_nobody_waiting(
