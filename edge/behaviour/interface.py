@@ -32,8 +32,10 @@ class Classifier(Protocol):
 class Behaviour(Protocol):
     """Watches how people move. Frames of one camera, in order."""
 
-    def update(self, frame: Frame, tracks: Tracks) -> tuple[F32, F32]:
+    def update(self, frame: Frame, tracks: Tracks) -> tuple[F32 | None, F32]:
         """(M,) how fast each track's limbs move, own heights a second; (M, len(BEHAVIOURS)) how likely what is.
+
+        The first is None where nobody asks for it.
 
         :raises DetectorError: a model cannot be run.
         """

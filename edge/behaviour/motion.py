@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import cv2
@@ -18,19 +18,35 @@ _STEP = 2  # pixels of the small picture to one of the field
 _NOISE = 3.0  # grey levels: changes below are noise
 
 
-@dataclass(frozen=True, slots=True)
 class MotionField:
     """What moved between two frames.
 
     ``flow``: float32 (h, w, 2), x y, the field's own pixels per second, the whole picture's own movement taken out;
-    ``change``: float32 (h, w), 0 and up: how much the grey level changed, in relation to the picture's contrast;
-    ``scale``: the field's pixels per frame pixel; ``stirred``: share of the picture that moves, 0..1.
+    ``scale``: the field's pixels per frame pixel. What is not asked for is not computed.
+
+    :param before: uint8, the earlier small picture; ``after``: the later one, of the same size.
     """
 
-    flow: F32
-    change: F32
-    scale: float
-    stirred: float
+    def __init__(self, flow: F32, scale: float, *, before: U8, after: U8) -> None:
+        self.flow = flow
+        self.scale = scale
+        self._before = before
+        self._after = after
+
+    @cached_property
+    def change(self) -> F32:
+        """How much the grey level changed, in relation to the picture's contrast: float32 (h, w), 0 and up."""
+        difference = cv2.absdiff(self._after, self._before)[::_STEP, ::_STEP].astype(np.float32)
+        contrast = float(self._after[::_STEP, ::_STEP].std()) + 8.0
+        # A lamp or the camera's exposure changes all of the picture at once.
+        common = float(np.median(difference[::_STEP, ::_STEP]))
+        changed: F32 = np.maximum(difference - common - _NOISE, 0.0).astype(np.float32) / np.float32(contrast)
+        return changed
+
+    @cached_property
+    def stirred(self) -> float:
+        """Share of the picture that moves, 0..1."""
+        return float((self.change > 0.25).mean())
 
 
 def shrink(image: U8) -> U8:
@@ -71,10 +87,5 @@ class Motion:
         flow = flow[::_STEP, ::_STEP] / np.float32(_STEP * dt)
         # The camera's own shaking: what most of the picture does.
         flow -= np.median(flow[::_STEP, ::_STEP].reshape(-1, 2), axis=0)
-        difference = cv2.absdiff(small, before)[::_STEP, ::_STEP].astype(np.float32)
-        contrast = float(small[::_STEP, ::_STEP].std()) + 8.0
-        # A lamp or the camera's exposure changes all of the picture at once.
-        common = float(np.median(difference[::_STEP, ::_STEP]))
-        change: F32 = np.maximum(difference - common - _NOISE, 0.0).astype(np.float32) / np.float32(contrast)
         scale = small.shape[1] / max(width, 1) / _STEP
-        return MotionField(flow, change, scale, float((change > 0.25).mean()))
+        return MotionField(flow, scale, before=before, after=small)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -9,6 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from edge.behaviour.motion import MotionField
     from edge.types import F32, F64
 
@@ -34,6 +37,7 @@ COLUMNS = (
     "stirred",  # share of the whole picture that moves
 )
 _INDEX = {name: i for i, name in enumerate(COLUMNS)}
+_OTHERS = frozenset({"gap", "overlap", "other_inner", "other_move", "people"})
 _FAR = 3.0
 _NEAR = 1.0
 _REMEMBER_S = 20.0
@@ -51,9 +55,16 @@ class _Before:
 
 
 class Rows:
-    """Turns people and movement into rows, frame by frame. One camera, one thread."""
+    """Turns people and movement into rows, frame by frame. One camera, one thread.
 
-    def __init__(self) -> None:
+    :param columns: the columns that are needed; what only the others need is not computed, and they may stay 0.
+    """
+
+    def __init__(self, columns: Collection[str] = COLUMNS) -> None:
+        self._wanted = frozenset(columns)
+        self._company = bool(self._wanted & _OTHERS)
+        if self._company:  # who is near is told with how they move
+            self._wanted |= {"inner", "move"}
         self._before: dict[int, _Before] = {}
 
     def update(self, names: list[int], xyxy: F32, motion: MotionField | None, t_s: float, size: tuple[int, int]) -> F32:
@@ -66,67 +77,83 @@ class Rows:
         """
         rows = np.zeros((len(names), len(COLUMNS)), np.float32)
         boxes = xyxy.astype(np.float64)
-        tall = np.maximum(boxes[:, 3] - boxes[:, 1], 4.0)
-        for k, name in enumerate(names):
+        for k, (name, box) in enumerate(zip(names, boxes, strict=True)):
             known = self._before.get(name)
-            before = self._before[name] = known or _Before(t_s, boxes[k])
-            rows[k] = self._own(before, boxes[k], motion, t_s, size)
-            before.t_s, before.box = t_s, boxes[k]
-        self._others(rows, boxes, tall)
+            before = self._before[name] = known or _Before(t_s, box)
+            for column, value in self._own(before, box, motion, t_s, size).items():
+                rows[k, _INDEX[column]] = value if motion is None else min(value, 10.0)
+            before.t_s, before.box = t_s, box
+        if self._company:
+            self._others(rows, boxes, np.maximum(boxes[:, 3] - boxes[:, 1], 4.0))
         for name in [n for n, b in self._before.items() if t_s - b.t_s > _FORGET_S]:
             del self._before[name]
         return rows
 
-    @staticmethod
-    def _own(before: _Before, box: F64, motion: MotionField | None, t_s: float, size: tuple[int, int]) -> F64:
-        row = np.zeros(len(COLUMNS))
-        width, height = max(box[2] - box[0], 2.0), max(box[3] - box[1], 4.0)
-        row[_INDEX["wide"]] = min(width / height, 3.0)
-        row[_INDEX["size"]] = height / max(size[1], 1)
-        before.tall.append((t_s, height))
-        while before.tall[0][0] < t_s - _REMEMBER_S:
-            before.tall.popleft()
-        upright = float(np.quantile([h for _, h in before.tall], 0.9))
-        row[_INDEX["stature"]] = height / upright
+    def _own(
+        self, before: _Before, box: F64, motion: MotionField | None, t_s: float, size: tuple[int, int]
+    ) -> dict[str, float]:
+        wanted = self._wanted
+        x1, y1, x2, y2 = box.tolist()
+        width, height = max(x2 - x1, 2.0), max(y2 - y1, 4.0)
+        row = self._shape(before, (width, height), t_s, size)
         dt = t_s - before.t_s
         if dt > 0:
-            old = before.box
-            steps = [
-                np.hypot((box[0] + box[2] - old[0] - old[2]) / 2, box[i] - old[i]) for i in (1, 3)
-            ]  # the head's and the feet's: a box that only grows at one end is no walk
-            row[_INDEX["move"]] = min(min(steps) / height / dt, 5.0)
-            shape = np.log([width / max(old[2] - old[0], 2.0), height / max(old[3] - old[1], 4.0)])
-            row[_INDEX["reshape"]] = min(float(np.abs(shape).sum()) / dt, 5.0)
+            old = before.box.tolist()
+            if "move" in wanted:
+                steps = [
+                    float(np.hypot((x1 + x2 - old[0] - old[2]) / 2, now - then))
+                    for now, then in ((y1, old[1]), (y2, old[3]))
+                ]  # the head's and the feet's: a box that only grows at one end is no walk
+                row["move"] = min(min(steps) / height / dt, 5.0)
+            if "reshape" in wanted:
+                shape = np.log([width / max(old[2] - old[0], 2.0), height / max(old[3] - old[1], 4.0)])
+                row["reshape"] = min(float(np.abs(shape).sum()) / dt, 5.0)
         if motion is None:
             before.flow = None
             return row
-        row[_INDEX["stirred"]] = motion.stirred
-        h, w = motion.change.shape
+        row |= self._moving(before, box, motion, height)
+        before.flow = motion.flow
+        return row
+
+    def _shape(self, before: _Before, own: tuple[float, float], t_s: float, size: tuple[int, int]) -> dict[str, float]:
+        """What the box alone says. ``own``: its width and height, px; ``size``: the frame's."""
+        width, height = own
+        row = {"wide": min(width / height, 3.0), "size": height / max(size[1], 1)}
+        if "stature" in self._wanted:
+            before.tall.append((t_s, height))
+            while before.tall[0][0] < t_s - _REMEMBER_S:
+                before.tall.popleft()
+            row["stature"] = height / float(np.quantile([h for _, h in before.tall], 0.9))
+        return row
+
+    def _moving(self, before: _Before, box: F64, motion: MotionField, height: float) -> dict[str, float]:
+        """What the movement in and around the box says, as far as it is wanted."""
+        wanted, row = self._wanted, {}
+        h, w = motion.flow.shape[:2]
         x1, y1, x2, y2 = _pixels(box, motion.scale, w, h)
         unit = height * motion.scale  # of the small picture, px
         flow = motion.flow[y1:y2, x1:x2]
-        speed = np.hypot(flow[..., 0], flow[..., 1]) / unit
-        change = motion.change[y1:y2, x1:x2]
-        own = np.median(flow.reshape(-1, 2), axis=0)
-        row[_INDEX["speed"]] = speed.mean()
-        row[_INDEX["peak"]] = np.quantile(speed, 0.9)
-        row[_INDEX["inner"]] = np.hypot(flow[..., 0] - own[0], flow[..., 1] - own[1]).mean() / unit
-        row[_INDEX["change"]] = change.mean()
+        if "jerk" in wanted and before.flow is not None and before.flow.shape == motion.flow.shape:
+            row["jerk"] = float(_length(flow - before.flow[y1:y2, x1:x2]).mean()) / unit
+        if "inner" in wanted:
+            own = np.median(flow.reshape(-1, 2), axis=0)
+            row["inner"] = float(np.hypot(flow[..., 0] - own[0], flow[..., 1] - own[1]).mean()) / unit
+        if "stirred" in wanted:
+            row["stirred"] = motion.stirred
+        if not wanted & {"speed", "peak", "change", "upper", "around", "around_change"}:
+            return row
+        speed, change = _length(flow) / np.float64(unit), motion.change[y1:y2, x1:x2]
+        row |= {"speed": float(speed.mean()), "peak": float(np.quantile(speed, 0.9)), "change": float(change.mean())}
         total = float(change.sum())
-        row[_INDEX["upper"]] = float(change[: max(1, (y2 - y1) // 2)].sum()) / total if total > 0 else 0.5
-        if before.flow is not None and before.flow.shape == motion.flow.shape:
-            jump = flow - before.flow[y1:y2, x1:x2]
-            row[_INDEX["jerk"]] = np.hypot(jump[..., 0], jump[..., 1]).mean() / unit
-        before.flow = motion.flow
+        row["upper"] = float(change[: max(1, (y2 - y1) // 2)].sum()) / total if total > 0 else 0.5
         pad = 0.25 * height
         a1, b1, a2, b2 = _pixels(box + np.array([-pad, -pad, pad, pad]), motion.scale, w, h)
         ring = (a2 - a1) * (b2 - b1) - (x2 - x1) * (y2 - y1)
         if ring > 0:
-            wide = motion.flow[b1:b2, a1:a2]
-            fast = float((np.hypot(wide[..., 0], wide[..., 1])).sum()) / unit
-            row[_INDEX["around"]] = max(fast - float(speed.sum()), 0.0) / ring
-            row[_INDEX["around_change"]] = max(float(motion.change[b1:b2, a1:a2].sum()) - total, 0.0) / ring
-        return np.minimum(row, 10.0)
+            fast = float(_length(motion.flow[b1:b2, a1:a2]).sum()) / unit
+            row["around"] = max(fast - float(speed.sum()), 0.0) / ring
+            row["around_change"] = max(float(motion.change[b1:b2, a1:a2].sum()) - total, 0.0) / ring
+        return row
 
     @staticmethod
     def _others(rows: F32, boxes: F64, tall: F64) -> None:
@@ -165,10 +192,17 @@ def together(rows: F32, xyxy: F32) -> tuple[list[int], F32, F32]:
     return [0], one, box
 
 
+def _length(flow: F32) -> F32:
+    """(..., 2) to (...)."""
+    long: F32 = np.hypot(flow[..., 0], flow[..., 1])
+    return long
+
+
 def _pixels(box: F64, scale: float, width: int, height: int) -> tuple[int, int, int, int]:
     """A box in the small picture, at least 2 by 2 pixels."""
-    x1 = int(np.clip(box[0] * scale, 0, width - 2))
-    y1 = int(np.clip(box[1] * scale, 0, height - 2))
-    x2 = int(np.clip(np.ceil(box[2] * scale), x1 + 2, width))
-    y2 = int(np.clip(np.ceil(box[3] * scale), y1 + 2, height))
+    left, top, right, bottom = (box * scale).tolist()
+    x1 = int(min(max(left, 0), width - 2))
+    y1 = int(min(max(top, 0), height - 2))
+    x2 = int(min(max(math.ceil(right), x1 + 2), width))
+    y2 = int(min(max(math.ceil(bottom), y1 + 2), height))
     return x1, y1, x2, y2

@@ -26,17 +26,22 @@ class BehaviourWatch:
 
     :param person_classes: the classes that are people.
     :param classifiers: one for each behaviour that is to be known; the others stay 0.
+    :param limbs: whether anybody asks how fast limbs move; else that is not told.
     """
 
-    def __init__(self, *, person_classes: Collection[int], classifiers: Sequence[Classifier]) -> None:
+    def __init__(
+        self, *, person_classes: Collection[int], classifiers: Sequence[Classifier], limbs: bool = False
+    ) -> None:
         self._person_classes = tuple(person_classes)
+        self._limbs = limbs
         self._motion = Motion()
-        self._rows = Rows()
+        self._rows = Rows(_columns(classifiers) | ({"inner"} if limbs else set()))
         self._known = [(BEHAVIOURS.index(c.name), c, Windows(c.spec)) for c in classifiers]
 
-    def update(self, frame: Frame, tracks: Tracks) -> tuple[F32, F32]:
+    def update(self, frame: Frame, tracks: Tracks) -> tuple[F32 | None, F32]:
         m = len(tracks)
-        limbs, behaviour = np.zeros(m, np.float32), np.zeros((m, len(BEHAVIOURS)), np.float32)
+        limbs = np.zeros(m, np.float32) if self._limbs else None
+        behaviour = np.zeros((m, len(BEHAVIOURS)), np.float32)
         people = np.zeros(m, np.bool_)
         for one in self._person_classes:
             people |= tracks.class_id == one
@@ -48,7 +53,8 @@ class BehaviourWatch:
         field = self._motion.update(shrink(frame.image), frame.t_mono_s, width=width)
         names, xyxy = tracks.track_id[people].tolist(), tracks.xyxy[people]
         rows = self._rows.update(names, xyxy, field, frame.t_mono_s, frame.size)
-        limbs[people] = rows[:, _INNER]
+        if limbs is not None:
+            limbs[people] = rows[:, _INNER]
         for column, classifier, windows in self._known:
             who, what, where = together(rows, xyxy) if classifier.spec.together else (names, rows, xyxy)
             ready, features = windows.features(who, what, where, frame.t_mono_s, width)
@@ -60,3 +66,10 @@ class BehaviourWatch:
             )
             behaviour[people, column] = likely
         return limbs, behaviour
+
+
+def _columns(classifiers: Sequence[Classifier]) -> set[str]:
+    """The columns that the classifiers' windows look at."""
+    wanted = {feature.partition(":")[2] for c in classifiers for feature in c.spec.features}
+    wanted |= {"gap" for c in classifiers if c.spec.min_close > 0}
+    return wanted | {"inner" for c in classifiers if c.spec.together}

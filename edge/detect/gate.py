@@ -31,7 +31,8 @@ class StillGate:
     def __init__(self, *, look_every_s: float = 2.0, hold_s: float = 3.0) -> None:
         self._look_every_s = look_every_s
         self._hold_s = hold_s
-        self._cells: F32 | None = None
+        self._image: U8 | None = None  # the picture that was asked about, for as long as it is judged
+        self._cells: F32 | None = None  # its cells; None: nobody needed them yet
         self._reference: F32 | None = None  # cells of the last picture in which nothing was found
         self._looked_s = -np.inf
         self._changed_s = -np.inf
@@ -43,18 +44,28 @@ class StillGate:
         :param t_s: when it was captured, monotonic seconds.
         :param followed: whether anything is tracked at the moment, also what is out of sight for now.
         """
-        self._cells = cells_of(image)
-        if followed or self._reference is None or differ(self._cells, self._reference):
+        self._image, self._cells = image, None
+        if followed or self._reference is None or differ(self._seen(), self._reference):
             self._changed_s = t_s
         if t_s - self._changed_s < self._hold_s or t_s - self._looked_s >= self._look_every_s:
             self._looked_s = t_s
             return True
+        self._image = None
         return False
 
     def found(self, count: int) -> None:
         """How many objects the detector found in the picture just asked about."""
         if count == 0:
-            self._reference = self._cells
+            self._reference = self._seen()
+        self._image = None
+
+    def _seen(self) -> F32:
+        """The cells of the picture that was asked about."""
+        if self._cells is None and self._image is not None:
+            self._cells = cells_of(self._image)
+        if self._cells is None:
+            raise ValueError("no picture was asked about")
+        return self._cells
 
 
 def cells_of(image: U8) -> F32:

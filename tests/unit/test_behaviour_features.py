@@ -139,8 +139,47 @@ def test_a_feature_that_does_not_exist_is_refused() -> None:
         replace(SPEC, features=("median:mood",))
 
 
-def _watch(name: str = "machine_tampering") -> BehaviourWatch:
-    return BehaviourWatch(person_classes=[0], classifiers=[FakeClassifier(name, above=0.005)])
+def test_the_statistics_are_numpys() -> None:
+    rng = np.random.default_rng(3)
+    columns = {"median": np.median, "q80": lambda rows, axis: np.quantile(rows, 0.8, axis=axis), "spread": np.std}
+    spec = replace(SPEC, seconds=100.0, features=tuple(f"{name}:jerk" for name in columns), max_move=99.0)
+    windows, at, box = Windows(spec), COLUMNS.index("jerk"), np.array([[200, 100, 260, 250]], np.float32)
+    seen: list[float] = []
+    for k in range(220):  # and more frames than a window first has room for
+        rows = rng.normal(size=(1, len(COLUMNS))).astype(np.float32)
+        seen.append(rows[0, at])
+        ready, found = windows.features([7], rows, box, 0.5 * k, 640)
+        lasting = np.array(seen[-200:], np.float32)[:, None]
+        assert len(ready) == (0.5 * k >= 70)
+        for got, how in zip(found.ravel(), columns.values(), strict=False):
+            assert got == np.float32(how(lasting, axis=0)[0])
+    assert len(found) == 1
+
+
+def test_columns_that_nobody_needs_leave_the_others_as_they_are() -> None:
+    wanted = [
+        ["jerk"],
+        ["inner", "stirred"],
+        ["move", "reshape"],
+        ["gap", "other_inner"],
+        ["peak", "around"],
+        ["stature"],
+    ]
+    every, few = Rows(), [Rows(columns) for columns in wanted]
+    motion = Motion()
+    for k, x in enumerate((80, 84, 90, 92)):
+        boxes = np.array([[x, 40, x + 20, 80], [100, 30 + k, 130, 90]], np.float32)
+        field = motion.update(picture(x), 0.2 * k, width=192)
+        whole = every.update([1, 2], boxes, field, 0.2 * k, SIZE)
+        for columns, rows in zip(wanted, few, strict=True):
+            part = rows.update([1, 2], boxes, field, 0.2 * k, SIZE)
+            for name in columns:
+                assert np.array_equal(part[:, COLUMNS.index(name)], whole[:, COLUMNS.index(name)]), name
+    assert (whole[:, [COLUMNS.index(n) for n in ("jerk", "inner", "peak", "around")]] > 0).all()
+
+
+def _watch(name: str = "machine_tampering", *, limbs: bool = True) -> BehaviourWatch:
+    return BehaviourWatch(person_classes=[0], classifiers=[FakeClassifier(name, above=0.005)], limbs=limbs)
 
 
 def test_who_works_hard_on_the_spot_is_told_from_who_stands() -> None:
@@ -163,9 +202,16 @@ def test_nobody_costs_nothing_and_gives_empty_answers() -> None:
     watch = _watch()
     for shown in (tracks(), tracks(Thing(1, cls=3)), tracks(Thing(1, unseen_s=2.0))):
         motion, behaviour = watch.update(frame(0.0), shown)
+        assert motion is not None
         assert motion.shape == (len(shown),)
         assert behaviour.shape == (len(shown), len(BEHAVIOURS))
         assert not behaviour.any()
+
+
+def test_limbs_that_nobody_asks_about_are_not_told() -> None:
+    motion, behaviour = _watch(limbs=False).update(frame(0.0), tracks(Thing(1)))
+    assert motion is None
+    assert len(behaviour) == 1
 
 
 def test_what_people_do_together_is_said_of_the_liveliest() -> None:
