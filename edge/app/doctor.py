@@ -133,6 +133,9 @@ class Doctor:
         asked = self._of_service(f"camera:{table.name}")
         if asked:
             yield asked
+            view = self._of_service(f"view:{table.name}")
+            if view:
+                yield view
             frames = self._shown(table, client)
         else:
             try:

@@ -67,6 +67,7 @@ def test_a_technician_at_a_terminal(start: Any, run: Any, config: Config, tmp_pa
     assert found["service"]["status"] == "pass"
     assert found["camera:lobby"]["status"] == "pass"
     assert found["light:lobby"]["status"] == "pass"
+    assert found["view:lobby"]["status"] == "pass"
     assert found["pin mask:lobby"]["status"] == "fail"
     assert doctor.returncode == 2
 
