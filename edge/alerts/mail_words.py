@@ -43,6 +43,12 @@ RULE_WORDS: dict[str, tuple[str, str]] = {
     "test": ("Test mail", "Somebody asked this kiosk for a test mail. Nothing happened at the site."),
 }
 
+
+def title(rule: str) -> str:
+    """The rule's name for people, as the mails have it."""
+    return RULE_WORDS[rule][0] if rule in RULE_WORDS else rule.replace("_", " ").capitalize()
+
+
 _STAGES = {
     "opened": "",
     "escalated": "Escalated: ",

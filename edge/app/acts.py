@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
+from edge.alerts.mail_words import title
 from edge.app.control import MAX_MINUTES
-from edge.app.incident_views import suppressed, title
+from edge.app.incident_views import suppressed
 from edge.app.view_checks import looks_moved
 from edge.health.acts import ActRefused
 

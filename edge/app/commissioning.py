@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 from edge.alerts.evidence_files import write_synced
+from edge.alerts.mail_words import title
 from edge.errors import KioskError, StateError
 from edge.health.acts import ActRefused
 
@@ -31,9 +32,10 @@ _MEDIA = {"html": "text/html; charset=utf-8", "json": "application/json"}
 _STYLE = """
 body{font:15px/1.5 system-ui,sans-serif;max-width:48rem;margin:2rem auto;padding:0 1rem;color:#16191d;background:#fff}
 table{border-collapse:collapse;width:100%;margin:.5rem 0 1.5rem}
-th,td{text-align:left;border-bottom:1px solid #ccd2d9;padding:.35rem .5rem;vertical-align:top}
+th,td{text-align:left;border-bottom:1px solid #ccd2d9;padding:.35rem .5rem;vertical-align:top;overflow-wrap:anywhere}
+td:first-child{overflow-wrap:normal}
 figure{margin:0 0 1.5rem;break-inside:avoid}img{max-width:100%;border:1px solid #ccd2d9}
-figcaption{color:#57606a}.yes{font-weight:700;color:#1a7f37}.no{font-weight:700;color:#b3261e}
+figcaption{color:#57606a}.yes,.no{white-space:nowrap}.yes{font-weight:700;color:#1a7f37}.no{font-weight:700;color:#b3261e}
 """
 
 
@@ -165,6 +167,19 @@ class CommissioningRecords:
         return [(caption, smaller(jpeg, _PICTURE_WIDTH)) for caption, jpeg in found]
 
 
+def _utc(stamp: str) -> str:
+    """A time in ISO 8601 as people read it."""
+    return escape(stamp.replace("T", " ").replace("+00:00", " UTC"))
+
+
+def _result(record: dict[str, Any]) -> str:
+    able = [r for r in record["rules"] if not r["resting"]]
+    fired = sum(bool(r["fired"]) for r in able)
+    amiss = [c for c in record.get("checks", []) if c["status"] != "pass"]
+    health = f"{len(amiss)} checks are amiss" if amiss else "all checks pass"
+    return f"{fired} of {len(able)} rules fired; {health}"
+
+
 def smaller(jpeg: bytes, width: int) -> bytes:
     """The picture at most so wide, as JPEG; what cannot be decoded stays as it is."""
     image = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
@@ -189,21 +204,22 @@ def _page(record: dict[str, Any], pictures: Sequence[tuple[str, bytes]]) -> str:
         ("Site", text(record.get("site", ""))),
         ("Technician", text(record["technician"])),
         ("Access", text(record["who"])),
-        ("Began", text(record["began"])),
-        ("Ended", text(record["ended"])),
+        ("Began", _utc(record["began"])),
+        ("Ended", _utc(record["ended"])),
+        ("Result", _result(record)),
         ("Software", text(record.get("software", ""))),
         ("Model", text(record.get("model", ""))),
         *((text(name), text(words)) for name, words in record.get("proofs", {}).items()),
     ]
     rules = [
         (
-            text(r["rule"]),
+            text(title(r["rule"])),
             '<span class="yes">\u2713 fired</span>'
             if r["fired"]
             else f"rests: {text(r['resting'])}"
             if r["resting"]
             else '<span class="no">\u2715 not seen</span>',
-            text(f"{r['fired']}x, first {r['first']}: {r['what']}" if r["fired"] else ""),
+            text(f"{r['fired']}x, first {_utc(r['first'])}: {r['what']}" if r["fired"] else ""),
         )
         for r in record["rules"]
     ]
@@ -222,6 +238,6 @@ def _page(record: dict[str, Any], pictures: Sequence[tuple[str, bytes]]) -> str:
         f'<meta name="viewport" content="width=device-width,initial-scale=1"><style>{_STYLE}</style></head><body>'
         f"<h1>Commissioning record</h1><table>{rows(head)}</table>"
         f"<h2>Rules</h2><table>{rows(rules)}</table>{figures}"
-        f"<h2>Zones and privacy masks</h2><table>{rows(drawn)}</table>"
+        f"<h2>Zones and privacy masks</h2>{f'<table>{rows(drawn)}</table>' if drawn else '<p>None: the whole picture.</p>'}"
         f"<h2>Health at the end</h2><table>{rows(checks)}</table></body></html>"
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from edge import __version__
 from edge.alerts.ledger import StoredLedger
@@ -16,11 +16,14 @@ from edge.app.build_storage import Storage, open_storage
 from edge.app.control_socket import open_control
 from edge.app.fault_board import FaultBoard
 from edge.app.mail_channel import build_channel
+from edge.app.offline_bundle import offline_bundle
 from edge.app.state import state_path
 from edge.app.watchdog import Stage
 from edge.config import load, resolve
 from edge.config.salvage import salvage
 from edge.errors import ConfigError, HealthError, KioskError
+from edge.health.acts_routes import bundle_route
+from edge.health.endpoints import health_json
 from edge.health.server import HealthServer
 
 if TYPE_CHECKING:
@@ -142,10 +145,17 @@ class FaultMode:
                 state_dir=state_path(config, self._config_path),
                 source=board,
                 clock=self._clock,
+                more_routes=[bundle_route(lambda: self._bundle(board))],
             )
         except KioskError as error:  # no certificate, and none can be made: in clear, then, but for this machine alone
             log.error(error.message, extra={"kg": {"event": "health_failed", "error": error.message}})  # noqa: TRY400
             return HealthServer(board, port=config.health.port, version=__version__, clock=self._clock)
+
+    def _bundle(self, board: FaultBoard) -> tuple[str, bytes]:
+        def health() -> dict[str, Any]:
+            return health_json(board.report(), version=__version__, now=self._clock.utc_now())
+
+        return offline_bundle(self._config_path, clock=self._clock, health=health)
 
     def _tell(self, board: FaultBoard, *, delivers: bool) -> None:
         log.critical(

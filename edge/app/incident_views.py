@@ -7,7 +7,7 @@ import threading
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
-from edge.alerts.mail_words import RULE_WORDS
+from edge.alerts.mail_words import title
 from edge.app.commissioning import smaller
 from edge.errors import KioskError
 from edge.health.acts import VERDICTS, ActRefused
@@ -154,11 +154,6 @@ class IncidentViews:
             "pictures": [role for role in ROLES if role in roles],
             "told": "; ".join(_mail(m) for m in mails) or "no mail",
         }
-
-
-def title(rule: str) -> str:
-    """The rule's name for people, as the mails have it."""
-    return RULE_WORDS[rule][0] if rule in RULE_WORDS else rule.replace("_", " ").capitalize()
 
 
 def suppressed(latest: Callable[[], Sequence[Suppression]], limit: int) -> list[dict[str, Any]]:

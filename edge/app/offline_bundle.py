@@ -1,4 +1,4 @@
-"""The support bundle of a box whose service does not run: from its files, with the doctor's findings."""
+"""The support bundle of a box that does not guard: from its files, with the doctor's findings or the health report."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from edge.config.salvage import salvage
 from edge.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from edge.clock import Clock
@@ -22,8 +23,13 @@ if TYPE_CHECKING:
 _TAIL = 500_000
 
 
-def offline_bundle(config_path: Path, *, clock: Clock | None = None) -> tuple[str, bytes]:
-    """File name and content (tar.gz)."""
+def offline_bundle(
+    config_path: Path, *, clock: Clock | None = None, health: Callable[[], Any] | None = None
+) -> tuple[str, bytes]:
+    """File name and content (tar.gz).
+
+    :param health: how the box is, of a service in fault mode; None: the doctor is asked, which takes its time.
+    """
     clock = clock or SystemClock()
     config = salvage(config_path)
     state_dir = state_path(config, config_path)
@@ -37,7 +43,7 @@ def offline_bundle(config_path: Path, *, clock: Clock | None = None) -> tuple[st
     return SupportBundle(
         kiosk=config.kiosk.id,
         facts={
-            "doctor.json": doctor,
+            **({"health.json": health} if health else {"doctor.json": doctor}),
             "configuration.toml": lambda: config_path.read_text(errors="replace"),
             "zones.toml": lambda: (state_dir / "zones.toml").read_text(errors="replace"),
             "incidents.log": lambda: (state_dir / "incidents.log").read_text(errors="replace")[-_TAIL:],

@@ -195,6 +195,17 @@ def _json(body: Json, status: int = 200) -> Response:
     return JSONResponse(body, status)
 
 
+def bundle_route(make: Callable[[], tuple[str, bytes]]) -> Route:
+    """``GET /acts/support-bundle`` alone: what a box that does not guard can still give."""
+
+    async def give(request: Request) -> Response:
+        name, content = await run_in_threadpool(make)
+        log.warning("support bundle given", extra={"kg": {"event": "act", "act": "bundle", "who": visitor(request)}})
+        return _download(content, name, "application/gzip")
+
+    return Route("/acts/support-bundle", give, methods=["GET"])
+
+
 def _download(content: bytes, name: str, media_type: str) -> Response:
     plain = "".join(c for c in name if c.isascii() and (c.isalnum() or c in "-_."))
     return Response(content, media_type=media_type, headers={"Content-Disposition": f'attachment; filename="{plain}"'})

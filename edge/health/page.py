@@ -63,6 +63,7 @@ def render(report: Report, *, ready: tuple[bool, str], version: str, now: dateti
     checks = sorted(report.checks, key=lambda check: -check.status)
     meta = f'<meta http-equiv="refresh" content="{REFRESH_S}">' if refresh else ""
     again = '<a href="/?still">stop refreshing</a>' if refresh else '<a href="/">refresh by itself</a>'
+    bundle = '; <a href="/acts/support-bundle">support bundle</a>' if report.details.get("mode") == "fault" else ""
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         f'<meta name="viewport" content="width=device-width,initial-scale=1">{meta}'
@@ -72,7 +73,7 @@ def render(report: Report, *, ready: tuple[bool, str], version: str, now: dateti
         f"<h2>Checks</h2><ul>{''.join(check_line(check) for check in checks)}</ul>"
         f"{_details(report.details)}"
         f"<footer>{escape(now.strftime('%Y-%m-%d %H:%M:%S'))} UTC, version {escape(version or 'unknown')}; {again}; "
-        '<a href="/health">as JSON</a></footer></main></body></html>'
+        f'<a href="/health">as JSON</a>{bundle}</footer></main></body></html>'
     )
 
 

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tarfile
 import time
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -139,5 +140,13 @@ def test_a_model_that_is_missing(sight: Any, tmp_path: Path) -> None:
         assert "Not guarding" in state
         assert "nowhere/manifest.json: no such file" in state
         assert "kiosk-guard model install" in state
+        page.get_by_role("link", name="support bundle").click()
+        page.fill("[name=token]", box.token)
+        with page.expect_download() as download:
+            page.keyboard.press("Enter")
+        with tarfile.open(download.value.path()) as tar:
+            (report,) = [tar.extractfile(m) for m in tar.getmembers() if m.name.endswith("/health.json")]
+            assert report
+            assert b"no such file" in report.read()
         time.sleep(5.0)  # its own mails and databases are no reason to begin anew
         assert len(box.process.said("fault_mode")) == 1

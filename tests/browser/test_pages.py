@@ -270,5 +270,6 @@ def test_a_walk_test_ticks_rules_off_keeps_the_desk_quiet_and_ends_in_a_record(l
         page.get_by_role("link", name=record["id"]).click()
     text = download.value.path().read_text()
     assert "Anna Example" in text
+    assert re.search(r"[1-9]\d* of \d+ rules fired; ", text)
     assert "\u2713 fired" in text
     assert "data:image/jpeg" in text
