@@ -169,6 +169,9 @@ def test_a_zone_drawn_by_touch_works_without_a_restart(logged_in: Any, box: Box)
     draw(page, [(0.05, 0.35), (0.95, 0.35), (0.95, 0.98), (0.05, 0.98)])
     page.fill("#name", "whole-floor")
     sight.shoot("zones")
+    picture, label = page.locator("#shapes").bounding_box(), page.locator("#shapes text").bounding_box()
+    assert picture["x"] <= label["x"]
+    assert label["x"] + label["width"] <= picture["x"] + picture["width"]
     page.get_by_role("button", name="Save and use").click()
     page.get_by_text("Saved and in use").wait_for()
     print(f"from the login form to a drawn zone in use: {time.monotonic() - began_s:.1f} s")

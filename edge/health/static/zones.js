@@ -41,7 +41,10 @@
       if (shape.polygon.length && (!chosen || shape === chosen)) {
         const n = shape.polygon.length, middle = shape.polygon.reduce((a, b) => [a[0] + b[0] / n, a[1] + b[1] / n], [0, 0]);
         const [x, y] = px(shape === chosen ? shape.polygon.reduce((a, b) => (a[1] <= b[1] ? a : b)) : middle);
-        make("text", {x, y: Math.max(16, shape === chosen ? y - 16 : y + 4), "text-anchor": "middle"}, svg).textContent = `${shape.name}${isMask(shape) ? " (mask)" : ""}`;
+        const label = make("text", {x, y: Math.max(16, shape === chosen ? y - 16 : y + 4), "text-anchor": "middle"}, svg);
+        label.textContent = `${shape.name}${isMask(shape) ? " (mask)" : ""}`;
+        const half = label.getBBox().width / 2 + 4;
+        label.setAttribute("x", Math.min(Math.max(x, half), Math.max(half, size().w - half)));
       }
     }
     if (chosen) { corners(chosen); }
