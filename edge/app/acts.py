@@ -163,8 +163,10 @@ class BoxActs:
         moved = [name for name in self._cameras if looks_moved(self._pipeline.wrong_view(name))]
         for name in moved:
             self._pipeline.relearn(name)
-        learnt = [f"{', '.join(moved)}: from now on this view is the right one"] if moved else []
-        return {"words": "; ".join([*learnt, self._confirm_masks()])}
+        withheld = any(line.masks.withheld for line in self._lines.values())
+        words = [f"{', '.join(moved)}: from now on this view is the right one"] if moved else []
+        words += [self._confirm_masks()] if withheld or not moved else []
+        return {"words": "; ".join(words)}
 
     def walk_test(self, *, on: bool, minutes: float, siren: bool, technician: str, who: str) -> dict[str, Any]:
         if on:

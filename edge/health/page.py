@@ -47,6 +47,7 @@ STYLE_HASH = "sha256-" + base64.b64encode(hashlib.sha256(STYLE.encode()).digest(
 MARKS = {Status.PASS: "\u2713 pass", Status.WARN: "\u25b2 warn", Status.FAIL: "\u2715 fail"}
 _STATES = {Status.PASS: "Guarding", Status.WARN: "Guarding, needs attention", Status.FAIL: "Guarding, but impaired"}
 _NOT_READY = "Not guarding"
+_UNSEEING = "A camera does not see"
 _TITLES = {"frame_age": "Picture age", "gpio": "GPIO"}
 _MAX_REASONS = 3
 
@@ -93,7 +94,10 @@ def headline(report: Report, ready: tuple[bool, str], *, most: int = _MAX_REASON
         reasons[most:] = [f"and {len(reasons) - most} more, below"]
     elif warned:
         reasons.append(f"and {warned} {'warning' if warned == 1 else 'warnings'}, below")
-    return status, _STATES[status] if is_ready else _NOT_READY, reasons
+    if not is_ready:
+        return status, _NOT_READY, reasons
+    unseeing = any(c.name.startswith("view:") and c.status is Status.FAIL for c in told)
+    return status, _UNSEEING if unseeing else _STATES[status], reasons
 
 
 def check_line(check: Check) -> str:

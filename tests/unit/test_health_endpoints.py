@@ -240,6 +240,14 @@ def test_a_lost_camera_is_one_line_and_what_else_is_amiss_is_counted(client: Cli
     ]
 
 
+def test_a_camera_that_sees_the_wrong_thing_is_in_the_big_words(client: Client, source: FakeSource) -> None:
+    source.report_answer = Report((Check("view:lobby", FAIL, "for 9 s the lens is covered", "covered"),))
+    state = client.get("/").text.partition('<section class="state')[2].partition("</section>")[0]
+    assert "A camera does not see" in state
+    assert "View lobby: for 9 s the lens is covered" in state
+    assert "Guarding" not in state
+
+
 def test_the_page_is_green_only_when_the_box_is_ready(client: Client, source: FakeSource) -> None:
     page = client.get("/").text
     assert '<section class="state pass"' in page
