@@ -79,6 +79,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--percentile", type=float, default=99.999, help="for --calibration percentile (default %(default)s)")
     add("--keep-float", action="append", default=[], metavar="PART",
         help="keep nodes in float whose name contains PART, besides the head's tail; may be repeated")  # fmt: skip
+    add("--variant", action="append", default=[], choices=["fp32"],
+        help="put this form of the model into the bundle too: a box measures which is faster there (kiosk-guard bench --choose)")  # fmt: skip
     add("--accept-loss", action="append", default=[], type=arguments.loss, metavar="CLASS=POINTS",
         help="let this class (or overall, or rest) lose so many points in the gate, on record; may be repeated")  # fmt: skip
     add("--views", choices=["all", "as_is"], default="all", help="ways of looking to evaluate (default %(default)s)")
@@ -184,6 +186,7 @@ def _describe(
     remarks: str,
 ) -> tuple[Manifest, dict[str, bytes]]:
     """The manifest, and every other file that it vouches for."""
+    from edge.detect.manifest import VARIANTS_NAME  # noqa: PLC0415
     from edge.detect.onnx import OnnxDetector  # noqa: PLC0415
     from export import card, golden, plots, provenance, thresholds  # noqa: PLC0415
     from export.bundle import make_manifest, write_bundle  # noqa: PLC0415
@@ -230,6 +233,8 @@ def _describe(
     files[card.CARD_NAME] = text.encode()
     files[card.CURVES_NAME] = plots.precision_recall(measured.curves)
     files[card.CONFUSION_NAME] = plots.confusion_matrix(measured.confusion, measured.confused)
+    if "fp32" in args.variant:
+        files[f"{VARIANTS_NAME}/fp32.onnx"] = model.graph.SerializeToString(deterministic=True)
     if args.with_source:
         files["source.pt"] = args.weights.read_bytes()
     return manifest(files), files

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
-from edge.app.build import build_detector, build_incidents, build_line
+from edge.app.build import build_detector, build_incidents, build_line, measured_way
 from edge.app.build_cameras import build_camera, camera_source
 from edge.app.doctor_box import check_throttled
 from edge.app.hand_over import Annotator
@@ -122,7 +122,7 @@ def bench(config: Config, config_path: Path, *, clip: Path | None, frames: int, 
     )
     draw = Annotator(detector)
     before_c = read_machine().temperature_c
-    done = Bench(detector.model, (0, 0), config.model.threads)
+    done = Bench(detector.model, (0, 0), measured_way(config, config_path, detector.manifest)[1])
     with tempfile.TemporaryDirectory(prefix="kiosk-guard-bench-") as folder:
         for frame in source:
             done.size = frame.size

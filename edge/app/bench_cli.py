@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from edge.app.bench import Bench
-    from edge.config import Config
 
 _MOST_FRAMES = 100_000
 
@@ -24,9 +23,13 @@ def add_to(commands: Any, *, default_config: Path) -> None:
     """Add the command to an argument parser's commands."""
     bench = commands.add_parser("bench", help="where the time of a frame goes on this box; stop the service before")
     bench.add_argument("--clip", type=Path, metavar="FILE", help="a video file (default: the first camera)")
-    bench.add_argument("--frames", type=int, default=200, metavar="N", help="so many; default: 200")
     bench.add_argument(
-        "--choose", action="store_true", help="measure each variant of the model that came along, and keep the fastest"
+        "--frames", type=int, default=200, metavar="N", help="so many; default: 200; 0 with --choose: only choose"
+    )
+    bench.add_argument(
+        "--choose",
+        action="store_true",
+        help="measure each form of the model that came along, on one thread and on more, and keep the fastest",
     )
     bench.add_argument("--json", action="store_true", help="for programs")
     bench.add_argument("--config", type=Path, default=default_config, metavar="FILE")
@@ -42,20 +45,16 @@ def _bench(args: argparse.Namespace) -> int:
     else:
         config = load(args.config)
     if args.choose:
-        sys.stdout.write(f"{_only_variant(config, args.config)}\n")
+        from edge.app.bench_choose import choose, words  # noqa: PLC0415
+
+        for line in words(choose(config, args.config)):
+            sys.stderr.write(f"{line}\n") if args.json else sys.stdout.write(f"{line}\n")
+        if args.frames == 0:
+            return EX_OK
     done = bench(config, args.config, clip=args.clip, frames=min(max(1, args.frames), _MOST_FRAMES))
     for line in [json.dumps(asdict(done), indent=1)] if args.json else table(done):
         sys.stdout.write(f"{line}\n")
     return EX_OK
-
-
-def _only_variant(config: Config, config_path: Path) -> str:
-    """A bundle holds one variant today: said plainly, and it is measured all the same."""
-    from edge.app.build import bundle_path  # noqa: PLC0415
-    from edge.detect.manifest import read_manifest  # noqa: PLC0415
-
-    manifest = read_manifest(bundle_path(config, config_path))
-    return f"only one variant of {manifest.label} is here ({manifest.model.precision}): nothing to choose, it stays"
 
 
 def table(done: Bench) -> Iterator[str]:

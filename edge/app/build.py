@@ -10,11 +10,12 @@ from edge.app.build_behaviour import behaviour_parts
 from edge.clock import SystemClock
 from edge.config import Config, resolve
 from edge.detect.gate import StillGate
-from edge.detect.manifest import read_manifest
+from edge.detect.manifest import read_manifest, variants
 from edge.detect.onnx import OnnxDetector
 from edge.errors import ConfigError
 from edge.incidents import Incidents
 from edge.masks import Mask, Masks
+from edge.models.choice import read_choice
 from edge.models.shipped import shipped_bundle
 from edge.models.store import ModelStore
 from edge.pipeline import CAMERA_LOST, Line
@@ -40,9 +41,11 @@ if TYPE_CHECKING:
     from edge.config.rule_tables import FirearmTable, KnifeTable, ObjectTable, SeenTable
     from edge.config.tables import CameraTable, MaskTable, ZoneTable
     from edge.detect.interface import Detector
+    from edge.detect.manifest import Manifest
     from edge.rules.interface import Rule
 
 PERSON = "person"
+_THREADS = 2  # where nothing was measured
 # While a camera is being reconnected a frame may slip through; the incident ends when the picture is back for good.
 _CAMERA_LOST_CLOSES_S = 2.0
 
@@ -77,9 +80,26 @@ def build_detector(config: Config, config_path: Path, *, bundle: Path | None = N
             f"{config_path}: {where}: the model {manifest.label} knows no {', '.join(map(repr, unknown))}",
             hint=f"allowed: {', '.join(manifest.classes)}",
         )
-    # Only what some rule asks for: the other classes would cost time and be followed for nothing.
-    wanted = {PERSON, *_held(config)} & set(manifest.classes)
-    return OnnxDetector(bundle, threads=config.model.threads, providers=config.model.providers, classes=sorted(wanted))
+    variant, threads = measured_way(config, config_path, manifest)
+    return OnnxDetector(
+        bundle,
+        threads=threads,
+        providers=config.model.providers,
+        classes=wanted_classes(config, manifest.classes),
+        variant=variant,
+    )
+
+
+def wanted_classes(config: Config, known: Iterable[str]) -> list[str]:
+    """Only what some rule asks for: the other classes would cost time and be followed for nothing."""
+    return sorted({PERSON, *_held(config)} & set(known))
+
+
+def measured_way(config: Config, config_path: Path, manifest: Manifest) -> tuple[str, int]:
+    """Which variant of the model runs here, and on how many threads: as measured on this box, if it ever was."""
+    choice = read_choice(resolve(config_path, config.state.dir), sha256=manifest.model.sha256)
+    variant = choice.variant if choice and choice.variant in variants(manifest) else ""
+    return variant, config.model.threads or (choice.threads if choice else _THREADS)
 
 
 def bundle_classes(config: Config, config_path: Path) -> tuple[str, ...]:

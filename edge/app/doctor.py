@@ -15,7 +15,7 @@ from edge.alerts.ledger import MemoryLedger
 from edge.alerts.pins import open_pin_factory
 from edge.app import doctor_box as box
 from edge.app import doctor_picture as picture
-from edge.app.build import build_detector, bundle_path
+from edge.app.build import build_detector, bundle_path, measured_way
 from edge.app.build_cameras import build_camera, camera_source
 from edge.app.control_client import ControlClient, NotAllowed, ServiceDown
 from edge.app.fault_board import fault_checks
@@ -120,7 +120,8 @@ class Doctor:
                     "model proof", Status.WARN, "the bundle has no golden pictures: its answers are not proved here"
                 )
                 return
-            whole = OnnxDetector(bundle, threads=self._config.model.threads)  # with all classes
+            variant, threads = measured_way(self._config, self._path, manifest)
+            whole = OnnxDetector(bundle, threads=threads, variant=variant)  # with all classes
             result = verify_golden(bundle, whole, thresholds=manifest.thresholds)
             yield Check("model proof", Status.PASS, f"{result.pictures} golden pictures are answered as they should be")
         except KioskError as error:

@@ -59,7 +59,7 @@ class Model(Table):
     """Which weights, and how they run."""
 
     path: str = ""
-    threads: Annotated[int, Field(ge=1, le=16)] = 2
+    threads: Annotated[int, Field(ge=0, le=16)] = 0
     providers: Annotated[list[OneLine], Field(min_length=1, max_length=8)] = ["CPUExecutionProvider"]
     still_every_s: Annotated[float, Field(ge=0, le=10)] = 2.0
     trusted_keys: Annotated[str, Field(min_length=1)] = "/etc/kiosk-guard/keys"

@@ -38,6 +38,9 @@ Release = Annotated[str, Field(pattern=r"^\d{1,4}(\.\d{1,4}){0,3}$")]
 Size = Annotated[int, Field(ge=32, le=4096, multiple_of=32)]
 Label = Annotated[str, Field(min_length=1, max_length=100)]
 
+VARIANTS_NAME = "variants"
+_VARIANT = re.compile(rf"{VARIANTS_NAME}/([a-z0-9][a-z0-9_-]*)\.onnx")
+
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
@@ -256,6 +259,31 @@ def read_manifest(bundle: Path, *, runtime: str = __version__) -> Manifest:
             hint="update the software first, or install an older model",
         )
     return manifest
+
+
+def variants(manifest: Manifest) -> tuple[str, ...]:
+    """Names of the other forms of the model that the bundle brings along: the same network, other numbers."""
+    return tuple(sorted(m[1] for name in manifest.files if (m := _VARIANT.fullmatch(name))))
+
+
+def read_variant(bundle: Path, manifest: Manifest, variant: str) -> bytes:
+    """As :func:`read_model`, of another form of the model.
+
+    :raises ManifestError: there is no such form, or it is unreadable or of another hash.
+    """
+    name = f"{VARIANTS_NAME}/{variant}.onnx"
+    if variant not in variants(manifest):
+        raise ManifestError(
+            f"{bundle}: no variant {variant!r} of {manifest.label}", hint=f"it has {variants(manifest) or 'none'}"
+        )
+    content = _read_bytes(bundle / name, MAX_MODEL_BYTES)
+    found = hashlib.sha256(content).hexdigest()
+    if found != manifest.files[name]:
+        raise ManifestError(
+            f"{bundle / name}: sha256 {manifest.files[name]} in the manifest, {found} on the disk",
+            hint=f"the file was changed or damaged; {_MAKE_ANOTHER}",
+        )
+    return content
 
 
 def read_model(bundle: Path, manifest: Manifest) -> bytes:

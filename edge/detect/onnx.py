@@ -13,7 +13,7 @@ import onnxruntime as ort
 
 from edge.detect.decode import Decoder
 from edge.detect.letterbox import Letterbox
-from edge.detect.manifest import MANIFEST_NAME, Manifest, OutputSpec, read_manifest, read_model
+from edge.detect.manifest import MANIFEST_NAME, Manifest, OutputSpec, read_manifest, read_model, read_variant
 from edge.detect.nms import nms
 from edge.errors import DetectorError, ManifestError
 from edge.types import Detections
@@ -52,6 +52,7 @@ class OnnxDetector:
     :param score_floor: one threshold for all classes instead of the manifest's, 0..1; for evaluation.
     :param max_detections: boxes per frame at the most; 0: as the manifest says.
     :param session_config: onnxruntime session settings, by key, besides or instead of ours.
+    :param variant: another form of the model that the bundle brings along, by name; empty: the model itself.
     :raises ManifestError: the manifest is wrong, or does not match the model.
     :raises DetectorError: the model cannot be loaded or run, or an argument names what is not there.
     """
@@ -66,13 +67,17 @@ class OnnxDetector:
         score_floor: float | None = None,
         max_detections: int = 0,
         session_config: Mapping[str, str] | None = None,
+        variant: str = "",
     ) -> None:
         # Told "letterbox", "inference" and "decode and NMS" as each of them ends, frame by frame: for whoever measures.
         self.mark: Callable[[str], object] = _unheard
         self._bundle = bundle
         self._manifest = read_manifest(bundle)
         m = self._manifest
-        self._session = _session(bundle, m, threads=threads, providers=providers, config=session_config or {})
+        content = read_variant(bundle, m, variant) if variant else read_model(bundle, m)
+        self._session = _session(
+            content, bundle / m.model.file, threads=threads, providers=providers, config=session_config or {}
+        )
         _check_graph(bundle, m, self._session)
         self._letterbox = Letterbox(width=m.input.width, height=m.input.height, fill=m.input.fill)
         self._decoder = Decoder(
@@ -149,9 +154,7 @@ def _unheard(_: str) -> None:
     """Nobody measures."""
 
 
-def _session(
-    bundle: Path, manifest: Manifest, *, threads: int, providers: Sequence[str], config: Mapping[str, str]
-) -> Any:
+def _session(content: bytes, path: Path, *, threads: int, providers: Sequence[str], config: Mapping[str, str]) -> Any:
     available = ort.get_available_providers()
     absent = [p for p in providers if p not in available]
     if absent or not providers:
@@ -169,12 +172,11 @@ def _session(
     sums = EXACT_SUMS if needs_exact_sums() else {}
     for key, value in {**_SESSION_CONFIG, **sums, **config}.items():
         options.add_session_config_entry(key, value)
-    content = read_model(bundle, manifest)
     try:
         session = ort.InferenceSession(content, options, providers=list(providers))
     except Exception as error:  # onnxruntime's own exceptions share no base but this
         raise DetectorError(
-            f"{bundle / manifest.model.file}: onnxruntime {ort.__version__} cannot load it: {_first_line(error)}",
+            f"{path}: onnxruntime {ort.__version__} cannot load it: {_first_line(error)}",
             hint="the file is no ONNX model, or needs a newer onnxruntime; make the bundle again with export-model",
         ) from error
     # onnxruntime goes on with the CPU when another provider does not start, and only a log line says so.

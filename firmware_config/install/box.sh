@@ -150,6 +150,7 @@ finish() {
   rm -rf -- "$UNDO" "$PUT_BEFORE"
   prune_releases
   sync
+  choose_model
   if has_command doctor; then consult_doctor; fi
   if [ -z "$OLD_RELEASE" ] && has_command label; then
     if [ -t 1 ]; then # it shows the health page's token, once: for a person's eyes, not for a log
@@ -162,6 +163,19 @@ finish() {
 }
 
 has_command() { "$VENV/bin/kiosk-guard" --help | grep -q "^ *$1 "; }
+
+choose_model() { # how the model runs soonest on this very box; whatever goes wrong, it runs as it would without
+  state=$VAR/model-choice.json
+  [ -n "$SWITCHED" ] || [ ! -e "$state" ] || return 0
+  "$VENV/bin/kiosk-guard" bench --help 2>/dev/null | grep -q -- --choose || return 0
+  say "Measuring how the model runs fastest here (kiosk-guard bench --choose) ..."
+  before=$(cat "$state" 2>/dev/null || true)
+  if ! timeout 300 "$VENV/bin/kiosk-guard" bench --choose --frames 0 --config "$CONFIG" </dev/null; then
+    warn "not measured; later: sudo kiosk-guard bench --choose"
+  elif [ "$(cat "$state" 2>/dev/null || true)" != "$before" ]; then
+    systemctl try-restart "$UNIT" || warn "$UNIT did not start again; see: journalctl -u $UNIT"
+  fi
+}
 
 consult_doctor() { # what it finds is for a person to mend, and no reason to take the version back
   say "Trying every part of the box (kiosk-guard doctor) ..."

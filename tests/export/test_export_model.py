@@ -14,7 +14,7 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("ultralytics")
 
-from edge.detect.manifest import read_manifest
+from edge.detect.manifest import read_manifest, variants
 from edge.detect.onnx import OnnxDetector
 from edge.errors import EX_CONFIG, EX_DATAERR, EX_NOINPUT
 from edge.models.signature import verify_files
@@ -36,6 +36,8 @@ SMALL = (
     "as_is",
     "--golden",
     str(FOOTAGE),
+    "--variant",
+    "fp32",
 )
 PHONE = ("--map", "phone=cell phone")
 
@@ -55,6 +57,15 @@ def test_the_bundle_runs_on_the_kiosk_s_detector(exported: Path) -> None:
     assert len(detector.classes) == 80
     found = detector.detect_image(np.random.default_rng(1).integers(0, 255, (200, 300, 3), dtype=np.uint8))
     assert 0 < len(found) <= 20
+
+
+def test_the_float_form_comes_along_and_finds_the_same(exported: Path) -> None:
+    picture = np.random.default_rng(1).integers(0, 255, (200, 300, 3), dtype=np.uint8)
+    assert variants(read_manifest(exported)) == ("fp32",)
+    forms = [OnnxDetector(exported, threads=1, score_floor=0.0, max_detections=300, variant=v) for v in ("", "fp32")]
+    scores = [form.detect_image(picture).score for form in forms]
+    assert scores[0].max() == pytest.approx(scores[1].max(), abs=0.1)
+    assert not np.array_equal(*(s[: min(map(len, scores))] for s in scores)), "they are two forms"
 
 
 def test_the_manifest_tells_where_the_model_comes_from(exported: Path) -> None:
