@@ -54,10 +54,14 @@ class ZoneMap:
 
     def occupancy(self, tracks: Tracks, size: tuple[int, int]) -> Bool:
         """Which zone holds which track: bool (Z, M). ``size``: (width, height) of the frame in pixels."""
+        if not len(tracks):
+            return np.zeros((len(self.zones), 0), np.bool_)
         return self._contains(feet(tracks, size))
 
     def counted(self, tracks: Tracks, size: tuple[int, int]) -> Bool:
         """Tracks (M,) that stand in no ``ignore`` zone."""
+        if not len(tracks) or not self._ignored.any():
+            return np.ones(len(tracks), np.bool_)
         keep: Bool = ~self._contains(feet(tracks, size))[self._ignored].any(axis=0)
         return keep
 

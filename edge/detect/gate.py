@@ -82,7 +82,15 @@ def differ(cells: F32, reference: F32) -> bool:
     if cells.shape != reference.shape:
         return True
     change = cells - reference
-    change -= np.median(change)
+    change -= _median(change)
     change = np.abs(change)
-    noise = _TO_SIGMA * float(np.median(change))
+    noise = _TO_SIGMA * float(_median(change))
     return bool(change.max() > max(_LEAST, _TIMES_NOISE * noise))
+
+
+def _median(values: F32) -> np.float32:
+    """As NumPy's, without its detours; this is asked about every picture of an empty lobby."""
+    half = values.size // 2
+    ordered = np.partition(values.ravel(), (half - 1, half) if values.size % 2 == 0 else half)
+    middle: np.float32 = ordered[half] if values.size % 2 else (ordered[half - 1] + ordered[half]) / np.float32(2)
+    return middle

@@ -77,6 +77,11 @@ class _Evidence:
         ]
         return max(totals, default=0.0)
 
+    def wait(self, t_s: float) -> None:
+        """Nothing is seen at ``t_s``."""
+        self._by_object.update((), t_s)
+        self._by_holder.update((), t_s)
+
 
 class ObjectSeen:
     """True while the object was seen for more than ``seen_s`` of the last ``window_s`` seconds, with enough score.
@@ -123,6 +128,9 @@ class ObjectSeen:
     def update(self, scene: Scene) -> list[Observation | Withheld]:
         tracks = scene.tracks
         there = among(tracks.class_id, self._classes) & (tracks.unseen_s == 0)
+        if not there.any():
+            self._nothing(scene)
+            return []
         mask = there & (tracks.score >= self._min_score)
         clutter = np.zeros(len(tracks), np.bool_)
         if self._near_person:
@@ -137,6 +145,15 @@ class ObjectSeen:
         if doubted_s > self._seen_s:
             return [Withheld(self._observation(scene, mask, doubted_s), PART_OF_THE_ROOM)]
         return []
+
+    def _nothing(self, scene: Scene) -> None:
+        """No such thing is there, as in most frames: time goes on, and nothing else needs to be asked."""
+        now, nothing = scene.frame.t_mono_s, scene.tracks.xyxy[:0]
+        if self._near_person:
+            self._ways = {t: w for t, w in self._ways.items() if w[-1][0] > now - self._window_s}
+            self._clutter.update(nothing, np.zeros(0, np.bool_), now)
+        self._sure.wait(now)
+        self._doubted.wait(now)
 
     def counts(self, scene: Scene) -> Bool:
         """Which tracks (M,) stand where the rule cares; here: all."""

@@ -31,6 +31,17 @@ _LIKELY = 0.55  # ... and below this little
 _DEPTH_STRETCH = 2.0  # a step towards the camera looks about half as long as one to the side
 _MAX_LOG_RATIO = 0.6  # heights of the same person differ by less than a factor e^0.6 = 1.8 after a gap
 
+NOBODY = Tracks(
+    track_id=np.zeros(0, np.int64),
+    xyxy=np.zeros((0, 4), np.float32),
+    score=np.zeros(0, np.float32),
+    class_id=np.zeros(0, np.int64),
+    age_s=np.zeros(0),
+    unseen_s=np.zeros(0),
+    holder_id=np.zeros(0, np.int64),
+    first_xyxy=np.zeros((0, 4), np.float32),
+)
+
 
 class Tracker:
     """Tracks of one camera.
@@ -102,6 +113,9 @@ class Tracker:
         if self._now_s is None:
             self._began_s = now
         dt = 0.0 if self._now_s is None else now - self._now_s
+        if not len(self._id) and not len(detections):
+            self._now_s = now
+            return NOBODY
         self._motion.predict(dt, self._last_s < (self._now_s or now))
         self._now_s = now
 
