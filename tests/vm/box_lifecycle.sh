@@ -101,6 +101,7 @@ inside 'cp /root/tree/firmware_config/demo/lobby.mp4 /var/lib/kiosk-guard/
     /etc/kiosk-guard/kiosk-guard.toml
   echo secret-word >/etc/kiosk-guard/mail-password; chmod 600 /etc/kiosk-guard/mail-password; systemctl restart kiosk-guard'
 check "it guards, in its sandbox" guards
+check "the journal has each event's own fields" inside 'journalctl -u kiosk-guard KG_EVENT=camera_live KG_CAMERA=lobby -o cat | grep -q "is live"'
 echo "memory: $(($(shown MemoryCurrent) / 1048576)) MiB, tasks: $(shown TasksCurrent)"
 check "the mail password is handed in, and only there" inside 'pid=$(systemctl show -p MainPID --value kiosk-guard.service)
   grep -qx secret-word /proc/$pid/root/run/credentials/kiosk-guard.service/mail-password
