@@ -38,6 +38,7 @@ remove_files() {
   [ -e "$PUT" ] || return 0
   while read -r path; do would "remove $path" || rm -f -- "$path"; done <"$PUT"
   [ -z "$DRY_RUN" ] || return 0
+  rm -rf -- "$ROOT/usr/local/lib/kiosk-guard/__pycache__" # Python's, of the updater
   remove_made_folders
   rm -f -- "$ROOT"/var/lib/systemd/timers/stamp-kiosk-guard*
   rmdir -- "$ROOT/var/lib/systemd/timers" 2>/dev/null || true # there since the first timer with a memory; ours, if empty

@@ -1,6 +1,6 @@
 #!/bin/bash
 # box_lifecycle.sh - the life of a box in a real Debian with systemd, in a container: install.sh online and offline, twice,
-# an upgrade, upgrades that fail, a hang, power cuts, a read-only root, a restart, uninstall.
+# an upgrade, upgrades that fail, a hang, power cuts, a restart, uninstall.
 #
 #   sudo tests/vm/box_lifecycle.sh [bookworm|trixie]       (default: bookworm)
 #
@@ -158,16 +158,6 @@ check "and it guards" guards
 box_down
 box_up
 check "after a restart it guards" guards
-
-# Nothing but its state can be written.
-box_down
-BOX_OPTIONS=(--read-only "--bind=$BOX_ROOT/var/lib/kiosk-guard:/var/lib/kiosk-guard" --tmpfs=/var/log)
-box_up
-check "on a read-only root it guards" guards
-check "which is one" inside '! touch /etc/kiosk-guard/x /opt/kiosk-guard/x'
-box_down
-BOX_OPTIONS=()
-box_up
 
 # The power goes right after the switch to a release that does not run, before install.sh could see that.
 version 9.0.3
