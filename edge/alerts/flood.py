@@ -8,6 +8,7 @@ from collections import Counter, deque
 from typing import TYPE_CHECKING
 
 from edge.alerts.clock_set import put_right
+from edge.alerts.mail_words import rule_title
 from edge.types import Alert, Severity
 
 if TYPE_CHECKING:
@@ -88,14 +89,14 @@ def digest_of(alerts: Sequence[Alert], *, clock: Clock, boot_id: str, software: 
     worst = max(a.severity for a in alerts)
     incidents = {a.incident_id for a in alerts}
     by_rule = Counter(a.rule for a in {(a.incident_id): a for a in alerts}.values())
-    rows = [("In all", ", ".join(f"{count} x {rule}" for rule, count in by_rule.most_common()))]
+    rows = [("In all", ", ".join(f"{count} x {rule_title(rule)}" for rule, count in by_rule.most_common()))]
     for alert in alerts[:MOST_ROWS]:
         zone = f" in {alert.zone}" if alert.zone else ""
         peak = f": {alert.what} {alert.value:.3g} {alert.unit}" if alert.what else ""
         rows.append(
             (
                 f"{alert.created_utc:%d %b %H:%M:%S} UTC",
-                f"{alert.kind}, {alert.severity.label}: {alert.rule}{zone}, camera {alert.camera}{peak} ({alert.incident_id})",
+                f"{alert.kind}, {alert.severity.label}: {rule_title(alert.rule)}{zone}, camera {alert.camera}{peak} ({alert.incident_id})",
             )
         )
     if len(alerts) > MOST_ROWS:

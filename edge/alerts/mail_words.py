@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from edge.types import Severity
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from datetime import datetime, tzinfo
 
     from edge.types import Alert
@@ -22,6 +21,12 @@ RULE_WORDS: dict[str, tuple[str, str]] = {
     "restricted_area": ("Person in restricted area", "Somebody is where only staff may be."),
     "crowding": ("Too many people", "There are more people than the lobby is meant for."),
     "camera_lost": ("Camera lost", "The camera gives no picture: this place is not being watched."),
+    "camera_tamper": (
+        "Camera tampered with",
+        "The camera is covered, blinded or moved: this place is not being watched.",
+    ),
+    "machine_tampering": ("Rough work at the machine", "Somebody handles the machine as its use does not need."),
+    "assault": ("Struggle", "Two people seem to fight, or one seems to attack the other."),
     "closed_hours": ("Person inside out of hours", "Somebody is inside while the lobby is closed."),
     "person_down": ("Person on the floor", "Somebody lies on the floor and may need help."),
     "firearm": ("Firearm seen", "The picture shows what looks like a firearm."),
@@ -101,17 +106,21 @@ class Words:
     warnings: tuple[str, ...]
 
 
+def rule_title(rule: str) -> str:
+    """What a rule is called in a mail."""
+    return RULE_WORDS[rule][0] if rule in RULE_WORDS else one_line(rule).replace("_", " ").capitalize()
+
+
 def describe(
     alert: Alert,
     *,
     site: Site,
     moment: Moment,
     missing_pictures: int = 0,
-    rule_words: Mapping[str, tuple[str, str]] = RULE_WORDS,
 ) -> Words:
     """Put an alert into words; every field is reduced to one clean line."""
     rule = alert.kind if alert.kind in {"test", "heartbeat", "digest"} else alert.rule
-    title, lead = rule_words.get(rule, (one_line(rule).replace("_", " ").capitalize(), ""))
+    title, lead = rule_title(rule), RULE_WORDS.get(rule, ("", ""))[1]
     place = ", ".join(p for p in (one_line(alert.zone), one_line(site.site), one_line(site.kiosk)) if p)
     opened = alert.opened_utc + moment.shift
     at = opened.astimezone(site.timezone).strftime("%H:%M")

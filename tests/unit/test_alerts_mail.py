@@ -12,7 +12,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.alerts.mail import Picture, compose, read_pictures
-from edge.alerts.mail_words import Moment, Site, describe, duration, evidence_sentence, local_time, one_line
+from edge.alerts.mail_words import (
+    RULE_WORDS,
+    Moment,
+    Site,
+    describe,
+    duration,
+    evidence_sentence,
+    local_time,
+    one_line,
+)
+from edge.config.rule_tables import Rules
 from edge.types import Severity
 
 if TYPE_CHECKING:
@@ -67,6 +77,10 @@ def test_says_what_where_when_and_how_sure() -> None:
         "inc-1",
     ):
         assert said in plain
+
+
+def test_every_rule_that_ships_has_plain_words() -> None:
+    assert set(Rules.model_fields) - {"objects"} <= set(RULE_WORDS)
 
 
 def test_both_forms_say_the_same() -> None:
