@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ def delivered(alert: Alert, channel: str, *, waited_s: float, attempts: int) -> 
                 "incident_id": alert.incident_id,
                 "severity": alert.severity.label,
                 "channel": channel,
-                "waited_s": round(waited_s, 1),
+                "waited_s": round(waited_s, 1) if math.isfinite(waited_s) else None,
                 "attempts": attempts,
             }
         },

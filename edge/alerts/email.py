@@ -13,7 +13,7 @@ from edge.alerts.clock_set import clock_shift
 from edge.alerts.ledger import MemoryLedger
 from edge.alerts.mail import compose, read_pictures
 from edge.alerts.mail_words import Moment, one_line
-from edge.alerts.smtp_replies import SizeRefused, recipients_error, reply_words
+from edge.alerts.smtp_replies import LineBroke, SizeRefused, recipients_error, reply_words
 from edge.alerts.smtp_session import SmtpServer
 from edge.errors import ConfigError, PermanentRefusal, TemporaryRefusal
 
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from edge.types import Alert, Severity
 
 log = logging.getLogger(__name__)
+
+PICTURE_ATTEMPTS = 3
+_MOST_BROKEN = 1_000
 
 _ADDRESS = re.compile(r"[!-?A-~]{1,64}@[A-Za-z0-9.\-\[\]:]{1,255}")
 _UNSAFE_HOST = re.compile(r"[^A-Za-z0-9-]+")
@@ -51,7 +54,8 @@ class EmailChannel:
     :param site_domain: right side of Message-IDs; empty: the sender's domain.
     :param timeout_s: for each step of the conversation.
     :param deadline_s: for a whole mail: a server that answers byte by byte does not hold the queue for ever.
-    :param max_message_bytes: larger pictures stay behind, the clean one first; the mail says so.
+    :param max_message_bytes: larger pictures stay behind, the clean one first; the mail says so. So do all of them when the
+        line broke under the mail ``PICTURE_ATTEMPTS`` times.
     :raises ConfigError: an address is no address, a file of authorities cannot be read, or a password would travel
         unencrypted to another machine.
     """
@@ -87,6 +91,7 @@ class EmailChannel:
         self._max_message_bytes = max_message_bytes
         self._ledger = ledger or MemoryLedger()
         self._refused: dict[str, str] = {}
+        self._broke: dict[str, int] = {}  # how often the line broke under an alert's mail
         for address in recipients if not isinstance(recipients, Mapping) else chain(*recipients.values()):
             _address(address)
         self._server = SmtpServer(
@@ -127,8 +132,15 @@ class EmailChannel:
         if not remaining:
             return
         found = read_pictures(alert, pictures, max_bytes=self._max_message_bytes)
+        if self._broke.get(alert.alert_id, 0) >= PICTURE_ATTEMPTS:
+            found = []  # a line that carries no pictures shall not keep the news as well
         try:
             refused = self._send(alert, found, everyone, remaining, waited_s)
+        except LineBroke:
+            self._broke[alert.alert_id] = self._broke.pop(alert.alert_id, 0) + 1
+            while len(self._broke) > _MOST_BROKEN:
+                del self._broke[next(iter(self._broke))]
+            raise
         except SizeRefused as error:
             if not found:
                 raise PermanentRefusal(str(error)) from error
@@ -140,6 +152,7 @@ class EmailChannel:
                 refused = self._send(alert, [], everyone, remaining, waited_s)
             except SizeRefused as again:
                 raise PermanentRefusal(str(again)) from again
+        self._broke.pop(alert.alert_id, None)
         self._settle(alert, remaining, refused, anyone_has_it=bool(accepted))
 
     def _send(

@@ -41,7 +41,8 @@ class Channel(Protocol):
         """Deliver one alert; returns when the far end has taken responsibility.
 
         :param pictures: files of ``alert.evidence``, same order; one that is missing is left out by the caller.
-        :param waited_s: seconds since the alert was made, for the late note; 0 or more.
+        :param waited_s: seconds since the alert was made, for the late note; 0 or more, or not a number: unknown, there
+            was a restart of the machine in between.
         :raises TemporaryRefusal: try later.
         :raises PermanentRefusal: trying again alone does not help.
         """

@@ -81,8 +81,8 @@ class Site:
 class Moment:
     """What is known about time when a mail is written.
 
-    ``waited_s``: seconds since the alert was made. ``shift``: to be added to the alert's times, because the clock was
-    set between the event and now; zero if they stand. ``trusted``: whether the times then are right.
+    ``waited_s``: seconds since the alert was made, not a number: unknown. ``shift``: to be added to the alert's times,
+    because the clock was set between the event and now; zero if they stand. ``trusted``: whether the times then are right.
     """
 
     waited_s: float = 0.0
@@ -186,11 +186,13 @@ def _warnings(alert: Alert, moment: Moment, missing_pictures: int) -> list[str]:
     found: list[str] = []
     if moment.waited_s > LATE_S:
         found.append(f"This mail is late: it waited {duration(moment.waited_s)} to be delivered.")
+    elif math.isnan(moment.waited_s):
+        found.append("This mail is late: the kiosk was started anew meanwhile, and nobody knows how long it waited.")
     if not moment.trusted and not moment.shift:
         found.append("The kiosk's clock was not synchronised: the times in this mail may be wrong.")
     if missing_pictures:
         noun = "One picture is" if missing_pictures == 1 else f"{missing_pictures} pictures are"
-        found.append(f"{noun} missing: lost, damaged, or too large for this mail.")
+        found.append(f"{noun} missing: lost, damaged, or too large to be sent.")
     if not alert.evidence and alert.kind in {"opened", "escalated"} and alert.severity > Severity.INFO:
         found.append("There is no picture of this moment.")
     return found

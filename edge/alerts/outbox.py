@@ -307,9 +307,11 @@ class Outbox:
         return self._gauge.stats()
 
     def waited_s(self, alert: Alert) -> float:
-        """Seconds since the alert was made; after a reboot by the wall clock, as good as that is."""
+        """Seconds since the alert was made; not a number where a reboot and a clock that was not set leave that unknown."""
         if alert.boot_id == self._boot_id != "":
             return max(0.0, self._clock.monotonic_s() - alert.created_mono_s)
+        if not alert.clock_synced or not self._clock.synchronised():
+            return math.nan
         return max(0.0, (self._clock.utc_now() - alert.created_utc) / timedelta(seconds=1))
 
     def _insert(self, db: sqlite3.Connection, alert: Alert, payload: str) -> None:

@@ -18,6 +18,10 @@ class SizeRefused(PermanentRefusal):
     """The server takes no mail this large; without pictures it may."""
 
 
+class LineBroke(TemporaryRefusal):
+    """The connection ended, or nothing moved on it any more, while the mail was on its way."""
+
+
 def explain(  # noqa: PLR0911 - one line per kind of failure
     error: Exception, where: str, *, scrub: Callable[[str], str], channel_wide: bool
 ) -> ChannelError:
@@ -42,7 +46,7 @@ def explain(  # noqa: PLR0911 - one line per kind of failure
             channel_wide=True,
         )
     if isinstance(error, ssl.SSLError):
-        return TemporaryRefusal(
+        return _broke(
             f"{where}: the encrypted connection failed: {scrub(str(error))}",
             hint='Check port and security: 587 goes with "starttls", 465 with "tls".',
             channel_wide=channel_wide,
@@ -51,15 +55,15 @@ def explain(  # noqa: PLR0911 - one line per kind of failure
     if isinstance(error, TimeoutError) or (
         isinstance(error, smtplib.SMTPServerDisconnected) and str(error).endswith("timed out")
     ):
-        return TemporaryRefusal(f"{where} does not answer in time", hint=_NETWORK, channel_wide=channel_wide)
+        return _broke(f"{where} does not answer in time", hint=_NETWORK, channel_wide=channel_wide)
     if isinstance(error, socket.gaierror):
         return TemporaryRefusal(
             f"{where}: the name cannot be resolved: {error.strerror}", hint=_NETWORK, channel_wide=True
         )
     if isinstance(error, smtplib.SMTPServerDisconnected):
-        return TemporaryRefusal(f"{where} closed the connection: {scrub(str(error))}", channel_wide=channel_wide)
+        return _broke(f"{where} closed the connection: {scrub(str(error))}", hint="", channel_wide=channel_wide)
     if isinstance(error, OSError):
-        return TemporaryRefusal(
+        return _broke(
             f"{where} cannot be reached: {scrub(error.strerror or str(error))}",
             hint=_NETWORK,
             channel_wide=channel_wide,
@@ -110,6 +114,10 @@ def scrub_secret(text: str, username: str, password: str) -> str:
 
 
 _NETWORK = "Alerts wait in the outbox. Check cable, router and firewall, and host and port in the configuration."
+
+
+def _broke(message: str, *, hint: str, channel_wide: bool) -> TemporaryRefusal:
+    return TemporaryRefusal(message, hint=hint, channel_wide=True) if channel_wide else LineBroke(message, hint=hint)
 
 
 def _reply(

@@ -9,10 +9,10 @@ import smtplib
 import socket
 import ssl
 import threading
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from edge.alerts.mail_words import one_line
-from edge.alerts.smtp_replies import auth_error, explain, scrub_secret
+from edge.alerts.smtp_replies import LineBroke, auth_error, explain, scrub_secret
 from edge.errors import ConfigError, PermanentRefusal
 
 if TYPE_CHECKING:
@@ -21,23 +21,36 @@ if TYPE_CHECKING:
 
 Security = Literal["starttls", "tls", "none"]
 CONNECT_S = 10.0  # for the connection itself, per address; the server may then take its time
+# A time-out is meant for a line on which nothing moves. Python's is for all that is handed over at once, and what the kernel
+# has taken is not on its way yet: so little is handed over at a time, and little is taken.
+_PART_BYTES = 8 * 1024
+_SEND_BUFFER_BYTES = 32 * 1024
 _UNSAFE_HOST = re.compile(r"[^A-Za-z0-9.-]+")
 
 
-class _QuickConnect:
-    """A connection is there within seconds or not at all: what hangs longer began before the network was back."""
+class _PatientOnceThere:
+    """A connection is there within seconds or not at all: what hangs longer began before the network was back.
+
+    A slow line may then take as long as the whole conversation may.
+    """
 
     def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
         sock: socket.socket = super()._get_socket(host, port, min(timeout, CONNECT_S))  # type: ignore[misc]
         sock.settimeout(timeout)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
         return sock
 
+    def send(self, s: Any) -> None:
+        data: bytes = s.encode(self.command_encoding) if isinstance(s, str) else bytes(s)  # type: ignore[attr-defined]
+        for at in range(0, len(data), _PART_BYTES):
+            super().send(data[at : at + _PART_BYTES])  # type: ignore[misc]
 
-class _Client(_QuickConnect, smtplib.SMTP):
+
+class _Client(_PatientOnceThere, smtplib.SMTP):
     pass
 
 
-class _TlsClient(_QuickConnect, smtplib.SMTP_SSL):
+class _TlsClient(_PatientOnceThere, smtplib.SMTP_SSL):
     pass
 
 
@@ -96,7 +109,8 @@ class SmtpServer:
         :raises PermanentRefusal: trying again alone does not help.
         """
         smtp = self._client()
-        deadline = threading.Timer(self._deadline_s, _cut, [smtp])
+        cut = threading.Event()
+        deadline = threading.Timer(self._deadline_s, _cut, [smtp, cut])
         deadline.daemon = True
         deadline.start()
         ready = False
@@ -106,7 +120,10 @@ class SmtpServer:
             yield smtp
         except (smtplib.SMTPException, OSError, ValueError) as error:
             # Before the first message command it concerns every mail, after it perhaps this one only.
-            raise explain(error, str(self), scrub=self.scrub, channel_wide=not ready) from None
+            found = explain(error, str(self), scrub=self.scrub, channel_wide=not ready)
+            if cut.is_set() and ready:
+                found = LineBroke(f"{self} did not have the mail after {self._deadline_s:g} s", hint=found.hint)
+            raise found from None
         finally:
             deadline.cancel()
             # The mail is accepted or refused by now; a server that cannot part properly changes nothing.
@@ -172,8 +189,9 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def _cut(smtp: smtplib.SMTP) -> None:
+def _cut(smtp: smtplib.SMTP, cut: threading.Event) -> None:
     """End a conversation that takes too long, from another thread: the waiting read returns at once."""
+    cut.set()
     sock = smtp.sock
     if sock is not None:
         with contextlib.suppress(OSError):

@@ -13,6 +13,7 @@ import pytest
 from fakes.alarms import BOOT, UTC, make_alert, make_frame
 from fakes.clocks import FakeClock
 from fakes.mailserver import CERTIFICATE, Mailbox, mail_server
+from fakes.slow_line import slow_line
 
 from edge.alerts.database import open_database
 from edge.alerts.email import EmailChannel
@@ -20,6 +21,7 @@ from edge.alerts.evidence import EvidenceStore
 from edge.alerts.ledger import StoredLedger
 from edge.alerts.mail_words import Site
 from edge.alerts.outbox import Outbox
+from edge.alerts.smtp_replies import LineBroke
 from edge.alerts.worker import DeliveryWorker
 from edge.errors import ChannelError, ConfigError, PermanentRefusal, TemporaryRefusal
 from edge.types import Severity
@@ -127,10 +129,10 @@ def test_a_server_that_is_down_is_temporary_and_delivers_once_up() -> None:
         ("end", "421 4.3.2 closing", TemporaryRefusal, True),
         ("connect", "hello, I am no mail server", TemporaryRefusal, True),
         ("connect", "drop", TemporaryRefusal, True),
-        ("mail", "drop", TemporaryRefusal, False),
-        ("data", "drop", TemporaryRefusal, False),
+        ("mail", "drop", LineBroke, False),
+        ("data", "drop", LineBroke, False),
         ("data", "552 5.2.2 mailbox full", PermanentRefusal, False),
-        ("middle", "drop", TemporaryRefusal, False),
+        ("middle", "drop", LineBroke, False),
     ],
 )
 def test_refusals_are_told_apart(
@@ -153,7 +155,7 @@ def test_an_answer_lost_after_data_makes_a_recognisable_duplicate(server: tuple[
     box, port = server
     mailer = channel(port)
     box.answers = {"end": "drop"}  # stored there, but nobody tells us
-    assert type(refusal(mailer)) is TemporaryRefusal
+    assert type(refusal(mailer)) is LineBroke
     box.answers.clear()
     send(mailer)
     assert box.ids == ["<inc-1.opened@bank.example>"] * 2
@@ -179,6 +181,37 @@ def test_a_mail_that_is_too_large_goes_without_pictures(
     with pytest.raises(PermanentRefusal):
         channel(port).send(*pictures, waited_s=0)
     assert box.connections == 2  # with pictures, then without
+
+
+@pytest.mark.parametrize("security", ["none", "starttls"])
+def test_a_slow_line_is_waited_for_as_long_as_it_moves(security: str, pictures: tuple[Alert, list[Path]]) -> None:
+    options: dict[str, Any] = {"security": security, "timeout_s": 1.0}
+    if security == "starttls":
+        options["ca_file"] = CERTIFICATE
+    with mail_server(tls=security) as (box, port), slow_line(port, rate=60_000) as line:
+        began = time.monotonic()
+        channel(line.port, **options).send(*pictures, waited_s=0)
+        assert time.monotonic() - began > 2.0  # longer than the time-out
+        assert len([p for p in box.mails[0].message.walk() if p.get_content_maintype() == "image"]) == 2
+
+
+@pytest.mark.parametrize("how", ["breaks", "too slow"])
+def test_a_line_that_carries_no_pictures_carries_the_news(how: str, pictures: tuple[Alert, list[Path]]) -> None:
+    with (
+        mail_server() as (box, port),
+        slow_line(port, rate=1e9, breaks_after=40_000) if how == "breaks" else slow_line(port, rate=30_000) as line,
+    ):
+        mailer = channel(line.port, deadline_s=1.0)
+        for _ in range(3):
+            with pytest.raises(TemporaryRefusal) as error:
+                mailer.send(*pictures, waited_s=0)
+            assert not error.value.channel_wide
+        assert "after 1 s" in str(error.value) or how == "breaks"
+        mailer.send(*pictures, waited_s=0)
+        assert "2 pictures are missing" in box.mails[-1].content.decode().replace("=\r\n", "")
+        line.rate, line.breaks_after = 1e9, 0
+        mailer.send(*pictures, waited_s=0)  # the next mail is tried with pictures again
+        assert len([p for p in box.mails[-1].message.walk() if p.get_content_maintype() == "image"]) == 2
 
 
 def test_pictures_beyond_our_own_limit_stay_behind(
@@ -315,7 +348,7 @@ def test_a_server_that_hangs_costs_the_timeout(server: tuple[Mailbox, int], stag
     began = time.monotonic()
     error = refusal(channel(port, timeout_s=0.3))
     assert time.monotonic() - began < 5
-    assert type(error) is TemporaryRefusal
+    assert type(error) is (TemporaryRefusal if stage == "connect" else LineBroke)
     assert "in time" in error.message
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import random
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -322,6 +323,13 @@ def test_waiting_time_follows_monotonic_time_within_a_boot(bench: Bench) -> None
     assert bench.outbox.waited_s(alert) == 50
     bench.clock.step_wall(-(10**7))
     assert bench.outbox.waited_s(alert) == 0
+
+
+@pytest.mark.parametrize(("then", "now"), [(True, False), (False, True), (False, False)])
+def test_after_a_reboot_a_clock_that_was_not_set_measures_nothing(bench: Bench, then: bool, now: bool) -> None:
+    bench.clock.synced = now
+    alert = make_alert(boot_id="an earlier one", clock_synced=then)
+    assert math.isnan(bench.outbox.waited_s(alert))
 
 
 def test_who_has_an_alert_already_survives_a_restart_until_it_is_delivered(bench: Bench) -> None:

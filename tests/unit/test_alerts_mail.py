@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import email
 import email.policy
+import math
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, cast
 from zoneinfo import ZoneInfo
@@ -190,6 +191,12 @@ def test_a_late_mail_says_how_long_it_waited() -> None:
     plain = text(mail(moment=Moment(waited_s=72 * 3600 + 125)))
     assert "This mail is late: it waited 3 d to be delivered." in plain
     assert "late" not in text(mail(moment=Moment(waited_s=59)))
+
+
+def test_a_mail_that_waited_nobody_knows_how_long_says_so() -> None:
+    said = text(mail(moment=Moment(waited_s=math.nan, trusted=False)))
+    assert "This mail is late: the kiosk was started anew meanwhile" in said
+    assert "Waited:" not in said
 
 
 def test_times_before_the_clock_was_set_are_corrected_and_marked() -> None:

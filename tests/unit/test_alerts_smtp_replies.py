@@ -8,7 +8,7 @@ import ssl
 import pytest
 
 from edge.alerts.mail_words import one_line
-from edge.alerts.smtp_replies import SizeRefused, auth_error, explain, recipients_error, scrub_secret
+from edge.alerts.smtp_replies import LineBroke, SizeRefused, auth_error, explain, recipients_error, scrub_secret
 from edge.errors import PermanentRefusal, TemporaryRefusal
 
 WHERE = "mail server mx.example:587"
@@ -36,11 +36,11 @@ def untrusted() -> ssl.SSLCertVerificationError:
         (smtplib.SMTPDataError(421, b"closing"), TemporaryRefusal, True),
         (smtplib.SMTPResponseException(500, "Line too long."), TemporaryRefusal, False),
         (smtplib.SMTPDataError(-1, b""), TemporaryRefusal, False),
-        (smtplib.SMTPServerDisconnected("gone"), TemporaryRefusal, False),
-        (TimeoutError("timed out"), TemporaryRefusal, False),
-        (ConnectionRefusedError(111, "Connection refused"), TemporaryRefusal, False),
+        (smtplib.SMTPServerDisconnected("gone"), LineBroke, False),
+        (TimeoutError("timed out"), LineBroke, False),
+        (ConnectionRefusedError(111, "Connection refused"), LineBroke, False),
         (socket.gaierror(-2, "Name or service not known"), TemporaryRefusal, True),
-        (ssl.SSLError(1, "WRONG_VERSION_NUMBER"), TemporaryRefusal, False),
+        (ssl.SSLError(1, "WRONG_VERSION_NUMBER"), LineBroke, False),
         (untrusted(), TemporaryRefusal, True),
         (smtplib.SMTPNotSupportedError("STARTTLS extension not supported by server."), TemporaryRefusal, True),
         (ValueError("odd"), TemporaryRefusal, False),
