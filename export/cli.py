@@ -34,6 +34,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         if given[:1] == ["keygen"]:
             _keygen(given[1:])
+        elif given[:1] == ["average"]:
+            _average(given[1:])
         else:
             _export(_parser().parse_args(given))
     except KioskError as error:
@@ -49,7 +51,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="export-model",
         description="Export trained weights as the INT8 bundle a kiosk runs: ONNX, quantised, measured, described.",
-        epilog="export-model keygen FILE makes the key for --key.",
+        epilog="export-model keygen FILE makes the key for --key; export-model average A.pt B.pt --out C.pt makes one model "
+        "of two that were trained from one another.",
     )
     add = parser.add_argument
     add("weights", type=Path, metavar="WEIGHTS.pt", help="detection weights saved by ultralytics")
@@ -101,6 +104,23 @@ def _parser() -> argparse.ArgumentParser:
     add("--min-runtime", default=__version__, help="oldest Kiosk Guard that may run it (default %(default)s)")
     add("--threads", type=int, default=0, help="threads for evaluation, 0: all cores up to 4 (default %(default)s)")
     return parser
+
+
+def _average(argv: Sequence[str]) -> None:
+    parser = argparse.ArgumentParser(
+        prog="export-model average",
+        description="The average of two models, weight by weight. Fine-tuning's result and what it began with lie close "
+        "enough together for it, and their average is often better than either: measure it.",
+    )
+    parser.add_argument("first", type=Path, metavar="A.pt", help="for example what fine-tuning began with")
+    parser.add_argument("second", type=Path, metavar="B.pt", help="for example what it ended with")
+    parser.add_argument("--share", type=arguments.unit, default=0.5, help="B's share, 0..1 (default %(default)s)")
+    parser.add_argument("--out", type=Path, required=True, metavar="C.pt")
+    args = parser.parse_args(argv)
+    from export.average import average  # noqa: PLC0415
+
+    average(args.first, args.second, args.out, share=args.share)
+    print(f"export-model: {args.out}: {1 - args.share:g} of {args.first.name}, {args.share:g} of {args.second.name}")
 
 
 def _keygen(argv: Sequence[str]) -> None:

@@ -258,7 +258,12 @@ def write_source(best: Path, out: Path, *, provenance: dict[str, Any]) -> None:
     if not best.is_file():
         raise ExportError(f"{best}: no such file", hint="no epoch was finished; train again")
     content = torch.load(str(best), map_location="cpu", weights_only=False)
-    network = (content.get("ema") or content["model"]).half()
+    save_network(content.get("ema") or content["model"], out, provenance=provenance, version=content.get("version"))
+
+
+def save_network(network: Any, out: Path, *, provenance: dict[str, Any], version: str | None) -> None:
+    """A network as ``source.pt``: half precision, with where it comes from; ``version`` is ultralytics'."""
+    network = network.half()
     plain = {"imgsz": provenance["imgsz"], "task": "detect", "single_cls": False, "model": "source.pt", "data": None}
     network.args = plain
     network.criterion = None
@@ -272,7 +277,7 @@ def write_source(best: Path, out: Path, *, provenance: dict[str, Any]) -> None:
             "model": network,
             "train_args": plain,
             "provenance": provenance,
-            "version": content.get("version"),
+            "version": version,
             "license": "AGPL-3.0 (https://ultralytics.com/license)",
         },
         str(fresh),
