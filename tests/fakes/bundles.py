@@ -50,7 +50,7 @@ def make_bundle(
     folder: Path,
     *,
     name: str = "kiosk",
-    version: str = "1",
+    version: str = "101",  # above whatever ships: an older one would be refused
     created: datetime = NEW,
     key: Ed25519PrivateKey | None = None,
     golden: bool = True,

@@ -45,7 +45,7 @@ class Place:
                 "model": {"trusted_keys": "keys", "threads": 1},
             }
         )
-        self.new = make_bundle(folder / "made" / "2", version="2", key=self.operator.key)
+        self.new = make_bundle(folder / "made" / "2", version="102", key=self.operator.key)
 
     def install(self, bundle: Path, disk: Disk | None = None) -> None:
         install(
@@ -119,7 +119,7 @@ def test_the_installing_command_makes_exactly_the_steps_that_are_tried_below(tmp
 def test_killed_at_any_step_the_old_model_runs_or_the_new_one(tmp_path: Path, before: str) -> None:
     place = Proved(tmp_path)
     if before == "installed":
-        place.install(make_bundle(tmp_path / "made" / "1", version="1", key=place.operator.key))
+        place.install(make_bundle(tmp_path / "made" / "1", version="101", key=place.operator.key))
     old = place.runs()
     shutil.copytree(tmp_path / "state", tmp_path / "begin", symlinks=True)
     steps = steps_of(place.switch)
@@ -129,21 +129,21 @@ def test_killed_at_any_step_the_old_model_runs_or_the_new_one(tmp_path: Path, be
         shutil.copytree(tmp_path / "begin", tmp_path / "state", symlinks=True)
         killed_at(number, place.switch)
         outcomes.append(place.runs())
-        assert outcomes[-1] in {old, "kiosk 2"}, f"killed before {steps[number]!r}"
+        assert outcomes[-1] in {old, "kiosk 102"}, f"killed before {steps[number]!r}"
         assert place.store().switches() == [] or place.store().switches()[-1].to == place.store().current()
         # The next command finds its way from there, and nothing unfinished is left.
         place.switch(Disk())
-        assert place.runs() == "kiosk 2"
+        assert place.runs() == "kiosk 102"
         left = [p.name for p in (tmp_path / "state" / "models").iterdir() if p.name.startswith((".incoming", ".gone"))]
         assert left == []
-    switched = outcomes.index("kiosk 2")
-    assert outcomes == [old] * switched + ["kiosk 2"] * (len(outcomes) - switched), "one moment decides"
+    switched = outcomes.index("kiosk 102")
+    assert outcomes == [old] * switched + ["kiosk 102"] * (len(outcomes) - switched), "one moment decides"
     assert switched > len(steps) // 2
 
 
 def test_killed_at_any_step_of_a_way_back_a_whole_model_runs(tmp_path: Path) -> None:
     place = Proved(tmp_path)
-    place.install(make_bundle(tmp_path / "made" / "1", version="1", key=place.operator.key))
+    place.install(make_bundle(tmp_path / "made" / "1", version="101", key=place.operator.key))
     place.install(place.new)
     shutil.copytree(tmp_path / "state", tmp_path / "begin", symlinks=True)
 
@@ -160,7 +160,7 @@ def test_killed_at_any_step_of_a_way_back_a_whole_model_runs(tmp_path: Path) -> 
             shutil.rmtree(tmp_path / "state")
             shutil.copytree(tmp_path / "begin", tmp_path / "state", symlinks=True)
             killed_at(number, act)
-            assert place.runs() in {"kiosk 1", "kiosk 2"}
+            assert place.runs() in {"kiosk 101", "kiosk 102"}
         shutil.rmtree(tmp_path / "state")
         shutil.copytree(tmp_path / "begin", tmp_path / "state", symlinks=True)
 

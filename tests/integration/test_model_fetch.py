@@ -195,26 +195,26 @@ class Box:
 
 def test_a_fleet_follows_its_server(server: FileServer, tmp_path: Path) -> None:
     box = Box(tmp_path, server)
-    box.publish("1", key=box.operator.key)
-    assert box.fetch().startswith("kiosk-1-")
-    assert box.fetch().startswith("kiosk-1-")
+    box.publish("101", key=box.operator.key)
+    assert box.fetch().startswith("kiosk-101-")
+    assert box.fetch().startswith("kiosk-101-")
     assert "nothing new" in box.said[-1]
-    box.publish("2", key=box.operator.key)
-    assert box.fetch().startswith("kiosk-2-")
+    box.publish("102", key=box.operator.key)
+    assert box.fetch().startswith("kiosk-102-")
     assert not (tmp_path / "state" / "models" / ".fetch" / "part").exists()
 
 
 def test_what_was_refused_is_fetched_once_and_said_again(server: FileServer, tmp_path: Path) -> None:
     box = Box(tmp_path, server)
-    box.publish("1", key=None)
+    box.publish("101", key=None)
     with pytest.raises(ManifestError, match="not signed"):
         box.fetch()
     box.fetch()
     assert "what is there was refused" in box.said[-1]
-    box.publish("2", key=box.operator.key, created=OLD)
+    box.publish("102", key=box.operator.key, created=OLD)
     with pytest.raises(ModelRefused, match="was made on 2020"):
         box.fetch()
-    assert box.fetch(force=True).startswith("kiosk-2-")
+    assert box.fetch(force=True).startswith("kiosk-102-")
 
 
 def test_without_an_address_it_says_which_key_is_missing(server: FileServer, tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ def test_model_install_leaves_the_old_model_or_the_new_one(tmp_path: Path) -> No
     (tmp_path / "work").mkdir()
     disk = RecordedDisk(tmp_path / "work")
     operator = Operator(tmp_path / "keys")
-    first, second = (make_bundle(tmp_path / "made" / v, version=v, key=operator.key) for v in ("1", "2"))
+    first, second = (make_bundle(tmp_path / "made" / v, version=v, key=operator.key) for v in ("101", "102"))
     begun, said = 0, 0
     with disk.mounted() as folder:
         (folder / "state").mkdir()
@@ -73,11 +73,13 @@ def test_model_install_leaves_the_old_model_or_the_new_one(tmp_path: Path) -> No
         name = store.current()
         label = verify_files(store.path(name) if name else shipped_bundle()).label  # raises if it is not whole
         outcomes.append(label)
-        assert label in ({"kiosk 2"} if number >= said else {"kiosk 1", "kiosk 2"}), f"cut at {number}, said at {said}"
+        assert label in ({"kiosk 102"} if number >= said else {"kiosk 101", "kiosk 102"}), (
+            f"cut at {number}, said at {said}"
+        )
         with store.changing():
             store.clear()
         assert not list((folder / "state" / "models").glob(".incoming*"))
-    assert set(outcomes) == {"kiosk 1", "kiosk 2"}
+    assert set(outcomes) == {"kiosk 101", "kiosk 102"}
 
 
 def whole(place: Path) -> list[str]:
