@@ -38,10 +38,20 @@ SMALL_TARGETS = """() => [...document.querySelectorAll("button, nav a, .button, 
 
 def eventually(question: Any, timeout_s: float = 90.0) -> Any:
     until_s = time.monotonic() + timeout_s
-    while not (answer := question()):
+    while not (answer := _asked(question)):
         assert time.monotonic() < until_s, f"not within {timeout_s} s"
         time.sleep(0.3)
     return answer
+
+
+def _asked(question: Any) -> Any:
+    """Its answer; None while the page makes way for the next one."""
+    try:
+        return question()
+    except Exception as error:
+        if "Execution context was destroyed" not in str(error):
+            raise
+        return None
 
 
 def live_picture(page: Any) -> Any:
