@@ -147,11 +147,13 @@ class ZoneStore:
         who = "".join(c if c.isprintable() else " " for c in by)[:_MAX_WHO]
         text = f"# saved {self._clock.utc_now().isoformat(timespec='seconds')} by {who}\n{to_toml(wanted)}"
         try:
-            if before and not any(p.name.endswith(f"-{_version(before)}.toml") for p in self._files()):
+            unknown = not any(p.name.endswith(f"-{_version(before)}.toml") for p in self._files())
+            if before and unknown:
                 self._keep_version(before)  # written by hand
-            write_synced(
-                self.path, text.encode()
-            )  # before its own version: a file that is gone although there is one is a fault
+            # Before any version of it: a file that is gone although there is one is a fault.
+            write_synced(self.path, text.encode())
+            if not before and unknown:
+                self._keep_version(before)  # nothing drawn: that, too, can be used again
             self._keep_version(text)
             for old in self._files()[: -self._keep - 1]:  # the newest is the one in use
                 old.unlink(missing_ok=True)

@@ -65,8 +65,7 @@ def render_zones(zones: Mapping[str, Any], *, camera: str, head: tuple[str, str]
     )
     table = f'<table id="list"><tr><th>Name</th><th>What it is</th><th></th></tr>{listed}</table>' if listed else ""
     versions = "".join(
-        f'<li class="row"><span>{when(v["saved"], now) if v["saved"] else "written by hand"}: {v["zones"]} zones, '
-        f"{v['masks']} masks{' by ' + escape(v['by']) if v['by'] else ''}</span>"
+        f'<li class="row"><span>{_version_in_words(v, now)}</span>'
         + (
             '<span class="soft">in use</span>'
             if number == 0
@@ -98,6 +97,14 @@ def render_zones(zones: Mapping[str, Any], *, camera: str, head: tuple[str, str]
         scripts=("/page.js", "/zones.js"),
         head=head,
     )
+
+
+def _version_in_words(version: Mapping[str, Any], now: datetime) -> str:
+    zones, masks = version["zones"], version["masks"]
+    if not version["saved"] and not zones and not masks:
+        return "at first: nothing drawn"
+    by = f" by {escape(version['by'])}" if version["by"] else ""
+    return f"{when(version['saved'], now) if version['saved'] else 'written by hand'}: {zones} zones, {masks} masks{by}"
 
 
 def render_walk_test(

@@ -154,6 +154,17 @@ def test_what_was_written_by_hand_is_a_version_too(tmp_path: Path) -> None:
     assert [z.name for z in box.store.read()[0].zones] == ["by-hand"]
 
 
+def test_who_drew_for_the_first_time_can_go_back_to_nothing_drawn(tmp_path: Path) -> None:
+    box = Box(tmp_path / "state")
+    box.save(zone("first"))
+    in_use, nothing = box.store.versions()
+    assert (in_use.zones, nothing.zones, nothing.masks, nothing.saved_utc) == (1, 0, 0, None)
+    box.store.restore(nothing.name, by="anna")
+    assert box.store.read()[0].zones == []
+    assert box.used[-1].zones == []
+    assert [v.zones for v in box.store.versions()] == [0, 1, 0]
+
+
 def test_a_disk_that_refuses_leaves_the_old_zones_in_file_and_in_use(tmp_path: Path) -> None:
     box = Box(tmp_path / "state")
     box.save(zone("old"))
