@@ -78,9 +78,8 @@ class ControlSocket:
             self._thread.join(_STOP_S)
         if self._socket is not None:
             self._socket.close()
-            for path in {self._path, self._link}:
-                with contextlib.suppress(OSError):
-                    path.unlink()
+            with contextlib.suppress(OSError):  # (the link stays: see _point)
+                self._path.unlink()
             self._socket = None
 
     def _bind(self) -> socket.socket:
@@ -91,13 +90,27 @@ class ControlSocket:
                 listening.bind(short)
             self._path.chmod(0o660)
             listening.listen(32)
-            if self._link != self._path:
-                self._link.unlink(missing_ok=True)
-                self._link.symlink_to(self._path)
         except OSError:
             listening.close()
             raise
+        self._point()
         return listening
+
+    def _point(self) -> None:
+        """The link. On a disk that can no longer be written the one of last time does; without any the socket still serves."""
+        if self._link == self._path or (self._link.is_symlink() and self._link.readlink() == self._path):
+            return
+        try:
+            self._link.unlink(missing_ok=True)
+            self._link.symlink_to(self._path)
+        except OSError as error:
+            log.warning(
+                "commands do not find %s: %s cannot be made: %s",
+                self._path,
+                self._link,
+                error.strerror,
+                extra={"kg": {"event": "control_link_failed", "error": str(error)}},
+            )
 
     def _serve(self, listening: socket.socket) -> None:
         try:

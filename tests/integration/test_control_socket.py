@@ -80,7 +80,6 @@ def test_where_nobody_serves_the_command_says_so(control: ControlSocket, tmp_pat
     ask = client(control)
     control.stop()
     assert not control.path.exists()
-    assert not control._link.is_symlink()
     with pytest.raises(ServiceDown, match="no control socket"):
         ask.get("/who")
     with pytest.raises(ServiceDown):
@@ -95,6 +94,32 @@ def test_what_a_killed_service_left_is_in_nobodys_way(application: Any, tmp_path
     control = ControlSocket(application, folder=tmp_path, state_dir=tmp_path)
     control.start()
     assert ControlClient(tmp_path).get("/who")["uid"] == os.getuid()
+    control.stop()
+
+
+def test_on_a_disk_that_can_no_longer_be_written_the_link_of_last_time_does(
+    control: ControlSocket, application: Any
+) -> None:
+    made = control._link.lstat().st_ctime_ns
+    control.stop()
+    assert control._link.lstat().st_ctime_ns == made
+    again = ControlSocket(application, folder=control.path.parent, state_dir=control._link.parent)
+    again.start()
+    assert control._link.lstat().st_ctime_ns == made
+    assert client(again).get("/who")["uid"] == os.getuid()
+    again.stop()
+
+
+def test_without_its_link_the_socket_serves_all_the_same(
+    application: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run, state = tmp_path / "run", tmp_path / "state"
+    run.mkdir()
+    (state / "control.sock" / "in the way").mkdir(parents=True)  # as little to be replaced as on a read-only disk
+    control = ControlSocket(application, folder=run, state_dir=state)
+    control.start()
+    assert ControlClient(run).get("/who")["uid"] == os.getuid()
+    assert "commands do not find" in caplog.text
     control.stop()
 
 

@@ -1,6 +1,6 @@
 #!/bin/bash
 # box_lifecycle.sh - the life of a box in a real Debian with systemd, in a container: install.sh online and offline, twice,
-# an upgrade, upgrades that fail, a hang, power cuts, a restart, uninstall.
+# an upgrade, upgrades that fail, a hang, power cuts, a read-only root, a restart, uninstall.
 #
 #   sudo tests/vm/box_lifecycle.sh [bookworm|trixie]       (default: bookworm)
 #
@@ -158,6 +158,29 @@ check "and it guards" guards
 box_down
 box_up
 check "after a restart it guards" guards
+
+# Nothing but its state can be written: that lies on a file system of its own. (A folder of the root itself, bound there,
+# would be as read-only as the root.)
+box_down
+box_mount
+rm -rf -- "$BOX/state"
+cp -a "$BOX_ROOT/var/lib/kiosk-guard" "$BOX/state"
+BOX_OPTIONS=(--read-only "--bind=$BOX/state:/var/lib/kiosk-guard" --tmpfs=/var/log)
+box_up
+check "on a read-only root it guards" guards
+check "which is one" inside '! touch /x && ! touch /etc/kiosk-guard/x && ! touch /opt/kiosk-guard/x'
+check "and answers its commands" inside 'kiosk-guard status'
+box_down
+
+# The card has had enough of writing: the state can only be read, too. It cannot guard, and says so.
+BOX_OPTIONS=(--read-only --tmpfs=/var/log)
+box_up
+check "with a state that cannot be written it says so" box_wait 60 inside 'systemctl status kiosk-guard | grep "FAULT.*cannot be written"'
+check "and answers its commands" inside 'kiosk-guard status | grep "cannot be written"'
+box_down
+BOX_OPTIONS=()
+rm -rf -- "$BOX/state"
+box_up
 
 # The power goes right after the switch to a release that does not run, before install.sh could see that.
 version 9.0.3
