@@ -38,18 +38,14 @@ prepare_folder() {
   trap roll_back EXIT
 }
 
-# kiosk-guard-update changes the same folders. A trial after a boot makes way: whoever runs this stands by and judges.
+# A trial after a boot makes way: whoever runs this stands by and judges.
 lock_updater() {
   TRIAL=''
-  command -v flock >/dev/null 2>&1 || return 0
   if [ -e "$VAR-update/trial.json" ]; then
     TRIAL=1
     systemctl stop kiosk-guard-update-judge.service 2>/dev/null || true
   fi
-  mkdir -p -- "$VAR-update"
-  exec 8>>"$VAR-update/.lock"
-  flock -n 8 || die "$EX_TEMPFAIL" "kiosk-guard-update is at work on this machine" \
-    "Wait until it is done, half an hour at most: kiosk-guard-update status"
+  hold_updater
 }
 
 install_missing_packages() {

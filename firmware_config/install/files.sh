@@ -12,6 +12,15 @@ PUT=$OPT/.files     # every file that we put outside OPT, ETC and VAR
 MADE=$OPT/.made     # folders, groups and packages that were not there before us
 CHANGED='' RECORDING=''
 
+# kiosk-guard-update changes the same folders.
+hold_updater() {
+  command -v flock >/dev/null 2>&1 || return 0
+  mkdir -p -- "$VAR-update"
+  exec 8>>"$VAR-update/.lock"
+  flock -n 8 || die "$EX_TEMPFAIL" "kiosk-guard-update is at work on this machine" \
+    "Wait until it is done, half an hour at most: kiosk-guard-update status"
+}
+
 would() { # WHAT: true in a dry run, which only says so
   [ -n "$DRY_RUN" ] || return 1
   say "Would $1."

@@ -8,6 +8,10 @@ uninstall() {
     return 0
   fi
   [ ! -e "$OPT/$OWNER_TAG" ] || lock "$OPT/$OWNER_TAG" "this machine"
+  if [ -z "$DRY_RUN" ] && [ -d "$VAR-update" ]; then # its units end now; what somebody runs by hand is waited for
+    systemctl stop kiosk-guard-update.service kiosk-guard-update-judge.service 2>/dev/null || true
+    hold_updater
+  fi
   [ -e "$MADE" ] || MADE=$ETC/.made
   stop_units
   remove_files

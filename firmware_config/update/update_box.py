@@ -90,7 +90,7 @@ class Box:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
-                raise Refused("another kiosk-guard-update is at work", EX_BUSY) from None
+                raise Refused("another kiosk-guard-update, or install.sh, is at work", EX_BUSY) from None
             yield
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -51,7 +52,8 @@ TOOLS = [
     "touch",
     "tr",
 ]
-EX_USAGE, EX_DATAERR, EX_NOINPUT, EX_UNAVAILABLE, EX_CANTCREAT, EX_NOPERM, EX_CONFIG = 64, 65, 66, 69, 73, 77, 78
+EX_USAGE, EX_DATAERR, EX_NOINPUT, EX_UNAVAILABLE, EX_CANTCREAT, EX_TEMPFAIL, EX_NOPERM = 64, 65, 66, 69, 73, 75, 77
+EX_CONFIG = 78
 PYTHON = """#!/bin/sh
 case "$*" in
   *version_info*) echo "$FAKE_VERSION cpython" ;;
@@ -306,6 +308,23 @@ def test_a_folder_of_somebody_else_s_is_not_touched(box: Box) -> None:
     assert done.returncode == EX_CANTCREAT
     assert "was not made by install.sh" in done.stderr
     assert precious.read_text() == "mine"
+
+
+@pytest.mark.parametrize("options", [(), ("--uninstall",)])
+def test_the_updater_is_waited_for(box: Box, options: tuple[str, ...]) -> None:
+    lock = box.root / "var/lib/kiosk-guard-update/.lock"
+    lock.parent.mkdir()
+    lock.touch()
+    (box.root / "opt/kiosk-guard").mkdir()
+    (box.root / "opt/kiosk-guard/.made-by-kiosk-guard").touch()
+    with lock.open() as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        done = box.install(*options)
+    assert done.returncode == EX_TEMPFAIL, done.stderr
+    assert "kiosk-guard-update is at work" in done.stderr
+    assert not list((box.root / "opt/kiosk-guard").glob("releases/*"))
+    done = box.install(*options)  # nobody holds it now
+    assert "is at work" not in done.stderr
 
 
 def a_card(folder: Path, *, machine: bytes = b"\xb7\0", python: str = "python3.11") -> Path:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import ssl
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from fakes.bundles import OLD, Operator, archive, make_bundle
+from fakes.file_server import CA, FileServer
 
 from edge.app.build import bundle_path
 from edge.app.model_fetch import fetch_and_install
@@ -21,72 +18,7 @@ from edge.models.store import ModelRefused
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-FAKES = Path(__file__).resolve().parents[1] / "fakes"
-CA = FAKES / "localhost.pem"
-
-
-class FileServer:
-    """One file over https. ``cut_after``: break the connection after so many bytes, once."""
-
-    def __init__(self) -> None:
-        self.content = b""
-        self.etag = '"1"'
-        self.cut_after: int | None = None
-        self.redirect = ""
-        self.says_length = True
-        self.asked: list[dict[str, str]] = []
-        outer = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_GET(self) -> None:
-                outer.answer(self)
-
-            def log_message(self, *_: Any) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(CA, FAKES / "localhost.key")
-        self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-    @property
-    def url(self) -> str:
-        return f"https://localhost:{self.server.server_port}/kiosk.tar.gz"
-
-    def answer(self, to: BaseHTTPRequestHandler) -> None:
-        headers = {k.lower(): v for k, v in to.headers.items()}
-        self.asked.append(headers)
-        to.close_connection = True
-        if self.redirect:
-            to.send_response(302)
-            to.send_header("Location", self.redirect)
-            to.send_header("Content-Length", "0")
-            to.end_headers()
-            self.redirect = ""
-            return
-        if headers.get("if-none-match") == self.etag:
-            to.send_response(304)
-            to.end_headers()
-            return
-        begin = 0
-        if "range" in headers and headers.get("if-range") == self.etag:
-            begin = int(headers["range"].removeprefix("bytes=").rstrip("-"))
-            to.send_response(206)
-            to.send_header("Content-Range", f"bytes {begin}-{len(self.content) - 1}/{len(self.content)}")
-        else:
-            to.send_response(200)
-        to.send_header("ETag", self.etag)
-        if self.says_length:
-            to.send_header("Content-Length", str(len(self.content) - begin))
-        to.end_headers()
-        part = self.content[begin:]
-        if self.cut_after is not None:
-            part, self.cut_after = part[: self.cut_after], None
-        to.wfile.write(part)
+    from pathlib import Path
 
 
 @pytest.fixture
