@@ -33,26 +33,7 @@ PREPARE = r"""
 cd /root/tree && ./install.sh
 cp firmware_config/demo/lobby.mp4 /var/lib/kiosk-guard/
 sed -i 's|^source = .*|source = "file:/var/lib/kiosk-guard/lobby.mp4"|; s|^loop = false|loop = true|' /etc/kiosk-guard/kiosk-guard.toml
-mkdir -p /etc/kiosk-guard/keys
-/opt/kiosk-guard/current/bin/python - <<'PY'
-import base64, datetime, json, pathlib, shutil
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from edge.models.shipped import shipped_bundle
-from edge.models.signature import message
-key, bundle = Ed25519PrivateKey.generate(), pathlib.Path("/root/model-2")
-shutil.copytree(shipped_bundle(), bundle)
-path = bundle / "manifest.json"
-told = json.loads(path.read_text())
-made = datetime.datetime.fromisoformat(told["created_utc"]) + datetime.timedelta(days=1)
-path.write_text(json.dumps({**told, "version": "cut-2", "created_utc": made.isoformat()}))
-words = {"algorithm": "Ed25519", "public_key": key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw),
-         "signature": key.sign(message(path.read_bytes()))}
-told = {k: v if isinstance(v, str) else base64.b64encode(v).decode() for k, v in words.items()}
-(bundle / "signature.json").write_text(json.dumps(told))
-pem = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-pathlib.Path("/etc/kiosk-guard/keys/operator.pub").write_bytes(pem)
-PY
+/opt/kiosk-guard/current/bin/python /root/sign_model.py /root/model-2 cut-2
 systemctl restart kiosk-guard
 sed -i 's/^version = .*/version = "NEW"/' pyproject.toml && sed -i 's/^__version__ = .*/__version__ = "NEW"/' edge/__init__.py
 ./install.sh --make-wheelhouse /root/wheels
@@ -120,7 +101,7 @@ def prepare(box: Box, repo: Path, image: Path) -> str:
     for name in (".git", "tests"):
         shutil.rmtree(clone / name)
     box.must("box_fresh; box_up")
-    box.must(f'box_put "{clone}" /root/tree')
+    box.must(f'box_put "{clone}" /root/tree; box_in sh -c "cat >/root/sign_model.py" <"{HERE}/sign_model.py"')
     box.inside(PREPARE.replace("NEW", NEW))
     old = box.inside("readlink /opt/kiosk-guard/current").strip().rpartition("/")[2]
     box.must("box_down; box_mount")
