@@ -169,14 +169,14 @@ BOX_OPTIONS=(--read-only "--bind=$BOX/state:/var/lib/kiosk-guard" --tmpfs=/var/l
 box_up
 check "on a read-only root it guards" guards
 check "which is one" inside '! touch /x && ! touch /etc/kiosk-guard/x && ! touch /opt/kiosk-guard/x'
-check "and answers its commands" inside 'kiosk-guard status'
+check "and answers its commands" inside 'kiosk-guard status | grep "frames judged"'
 box_down
 
 # The card has had enough of writing: the state can only be read, too. It cannot guard, and says so.
 BOX_OPTIONS=(--read-only --tmpfs=/var/log)
 box_up
 check "with a state that cannot be written it says so" box_wait 60 inside 'systemctl status kiosk-guard | grep "FAULT.*cannot be written"'
-check "and answers its commands" inside 'kiosk-guard status | grep "cannot be written"'
+check "to commands, too" inside 'kiosk-guard status | grep "cannot be written"'
 box_down
 BOX_OPTIONS=()
 rm -rf -- "$BOX/state"

@@ -139,14 +139,14 @@ check "which comes to its end" box_wait 300 inside 'grep -x "exit 0" /root/insta
 check "its release is current" release_is 9.1.3
 
 box_in sh -c "cat >/root/sign_model.py" <"$REPO/tests/vm/sign_model.py"
-inside '/opt/kiosk-guard/current/bin/python /root/sign_model.py /root/kiosk-2 fetched-2 && tar -C /root -czf /root/files/kiosk.tar.gz kiosk-2
+inside '/opt/kiosk-guard/current/bin/python /root/sign_model.py /root/kiosk-2 99 && tar -C /root -czf /root/files/kiosk.tar.gz kiosk-2
   systemctl reset-failed; systemd-run -q --unit=files python3 /root/serve.py
   sed -i "s|^fetch_url = .*|fetch_url = \"https://localhost:4443/kiosk.tar.gz\"|; s|^fetch_ca_file = .*|fetch_ca_file = \"files-ca.pem\"|" \
     /etc/kiosk-guard/kiosk-guard.toml
   chmod 644 /etc/kiosk-guard/files-ca.pem; systemctl restart kiosk-guard'
 guards
-check "a model is fetched" looks 0 "fetched-2" kiosk-guard-model-fetch.service
-check "the running service takes it" box_wait 60 inside 'kiosk-guard model list | grep fetched-2 && journalctl -q -o cat -u kiosk-guard | grep fetched-2'
+check "a model is fetched" looks 0 "99" kiosk-guard-model-fetch.service
+check "the running service takes it" box_wait 60 inside 'kiosk-guard model list | grep "\b99\b" && journalctl -q -o cat -u kiosk-guard | grep "kiosk 99"'
 check "and guards" guards
 check "the next hour has nothing new" looks 0 "nothing new" kiosk-guard-model-fetch.service
 
