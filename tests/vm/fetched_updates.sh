@@ -33,7 +33,7 @@ looks() { # EXPECTED-EXIT WORDS [UNIT]: the unit runs to its end
     systemctl show -p ExecMainStatus $unit" >"$LOG" 2>&1
   grep -qx "ExecMainStatus=$1" "$LOG" && grep -F -- "$2" "$LOG"
 }
-trial_is_on() { inside 'kiosk-guard-update status | grep "on trial"'; }
+trial_is_on() { inside 'kiosk-guard-update status | grep "] on trial"'; }
 ended() { [ "$(box_in systemctl show -p ActiveState --value "$UPDATE")" != activating ]; }
 install_is_refused() {
   local rc=0
