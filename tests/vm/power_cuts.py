@@ -19,7 +19,9 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -27,14 +29,16 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from fakes.powercut import RecordedDisk, can_cut
 
 HERE = Path(__file__).resolve().parent
-NEW = "9.0.1"
+NEW, MODEL = "9.0.1", "99"
+TAG = ".kiosk-guard-complete"
 # Inside: a box with a clip as its camera, a key, a newer model, and the next version with its wheels.
 PREPARE = r"""
 cd /root/tree && ./install.sh
 cp firmware_config/demo/lobby.mp4 /var/lib/kiosk-guard/
 sed -i 's|^source = .*|source = "file:/var/lib/kiosk-guard/lobby.mp4"|; s|^loop = false|loop = true|' /etc/kiosk-guard/kiosk-guard.toml
-/opt/kiosk-guard/current/bin/python /root/sign_model.py /root/model-2 99
+/opt/kiosk-guard/current/bin/python /root/sign_model.py /root/model-2 MODEL
 systemctl restart kiosk-guard
+sed -i 's/^MemoryMax=.*/MemoryMax=901M/' firmware_config/systemd/kiosk-guard.service
 sed -i 's/^version = .*/version = "NEW"/' pyproject.toml && sed -i 's/^__version__ = .*/__version__ = "NEW"/' edge/__init__.py
 ./install.sh --make-wheelhouse /root/wheels
 """
@@ -102,42 +106,70 @@ def prepare(box: Box, repo: Path, image: Path) -> str:
         shutil.rmtree(clone / name)
     box.must("box_fresh; box_up")
     box.must(f'box_put "{clone}" /root/tree; box_in sh -c "cat >/root/sign_model.py" <"{HERE}/sign_model.py"')
-    box.inside(PREPARE.replace("NEW", NEW))
+    box.inside(PREPARE.replace("NEW", NEW).replace("MODEL", MODEL))
     old = box.inside("readlink /opt/kiosk-guard/current").strip().rpartition("/")[2]
     box.must("box_down; box_mount")
     box.must(f'rm -f "{image}"; mke2fs -q -t ext4 -d "$BOX_ROOT" "{image}" 4G; box_unmount')
     return old
 
 
-def record(box: Box, disk: RecordedDisk) -> tuple[int, int, int]:
-    """The model, then the upgrade; how far the record was before, between and after."""
+@dataclass(frozen=True)
+class Recorded:
+    """Which release was there, and how far the record was when what was said or seen."""
+
+    old: str
+    begun: int
+    model_said: int
+    switched: int  # `current` names the new release
+    said: int
+
+
+def record(box: Box, disk: RecordedDisk, old: str) -> Recorded:
+    """The model, then the upgrade."""
+    switched: list[int] = []
+
+    def watch(current: Path) -> None:
+        while not switched:
+            if current.readlink().name == NEW:
+                switched.append(disk.position())
+            time.sleep(0.01)
+
     with disk.mounted() as root:
         box.must("box_up", root=root)
-        marks = [disk.position()]
+        begun = disk.position()
         box.inside("kiosk-guard model install /root/model-2", root=root)
-        marks.append(disk.position())
+        model_said = disk.position()
+        watching = threading.Thread(target=watch, args=(root / "opt/kiosk-guard/current",), daemon=True)
+        watching.start()
         box.inside("unshare --net /root/tree/install.sh --offline /root/wheels", root=root)
-        marks.append(disk.position())
+        said = disk.position()
+        watching.join(10)
         box.must("box_down", root=root)
-    return marks[0], marks[1], marks[2]
+    return Recorded(old, begun, model_said, switched[0], said)
 
 
 def judge(root: Path) -> tuple[str, str]:
-    """Release and model on a cut's disk. :raises ValueError: one is not whole."""
-    release = (root / "opt/kiosk-guard/current").readlink().name
-    if not (root / "opt/kiosk-guard/releases" / release / ".kiosk-guard-complete").is_file():
-        raise ValueError(f"release {release} is not complete")
-    unit = (root / "etc/systemd/system/kiosk-guard.service").read_text()
-    if "ExecStart=" not in unit:
-        raise ValueError("the unit is not whole")
+    """Release and model on a cut's disk. :raises ValueError: one is not whole, or a file of the system's is not."""
+    whole: dict[str, set[bytes]] = {}
+    for release in (root / "opt/kiosk-guard/releases").iterdir():
+        for path in (release / "setup/firmware_config").rglob("*") if (release / TAG).is_file() else ():
+            if path.is_file():
+                whole.setdefault(path.name, set()).add(path.read_bytes())
+    for line in (root / "opt/kiosk-guard/.files").read_text().splitlines():
+        path = root / line.lstrip("/")
+        if not path.is_symlink() and path.read_bytes() not in whole[path.name]:
+            raise ValueError(f"{line} is neither the old one nor the new one")
+    current = (root / "opt/kiosk-guard/current").readlink().name
+    if not (root / "opt/kiosk-guard/releases" / current / TAG).is_file():
+        raise ValueError(f"release {current} is not complete")
     command = ["chroot", str(root), "/opt/kiosk-guard/current/bin/python", "-B", "-c", JUDGE]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
     if done.returncode:
         raise ValueError(done.stderr.strip().rpartition("\n")[2])
     version, model = done.stdout.split()
-    if version != release:
-        raise ValueError(f"current names {release}, and {version} starts")
-    return release, model
+    if version != current:
+        raise ValueError(f"current names {current}, and {version} starts")
+    return current, model
 
 
 def boots(box: Box, root: Path) -> None:
@@ -170,31 +202,37 @@ def main() -> int:
         try:
             old = prepare(box, HERE.parents[1], image)
             disk = RecordedDisk(work, start=image)
-            first, model_said, said = record(box, disk)
-            passed, failed = cut(box, disk, (old, first, model_said, said), args)
+            passed, failed = cut(box, disk, record(box, disk, old), args)
         finally:
             box.do("box_is_gone || box_kill; box_fresh")
     print(f"{time.monotonic() - began:.0f} s in all\n{passed} passed, {failed} failed")
     return 1 if failed else 0
 
 
-def cut(box: Box, disk: RecordedDisk, facts: tuple[str, int, int, int], args: argparse.Namespace) -> tuple[int, int]:
+def cut(box: Box, disk: RecordedDisk, recorded: Recorded, args: argparse.Namespace) -> tuple[int, int]:
     """Every cut, judged; how many were well and how many not."""
-    old, first, model_said, said = facts
+    begun, said = recorded.begun, recorded.said
     rng = random.Random(13)
     last = disk.position() - 1
-    flushes = [n for n in disk.flushes(first) if n <= said]
+    flushes = [n for n in disk.flushes(begun) if n <= said]
     tried = rng.sample(flushes, min(args.cuts, len(flushes))) if args.quick else flushes
-    near = {m for n in tried for m in (n - 1, n) if m >= first}
-    points = sorted({*rng.sample(range(first, said), min(args.cuts, said - first)), *near, last})
-    boot = set(rng.sample(points, min(args.boots, len(points))))
-    print(f"{len(points)} cuts in {said - first} writes, {len(flushes)} flushes; {old} and {NEW}", flush=True)
+    near = {m for n in tried for m in (n - 1, n) if m >= begun}
+    points = sorted({*rng.sample(range(begun, said), min(args.cuts, said - begun)), *near, recorded.switched, last})
+    # Booted are the moment of the switch, and others by chance, most of them after it.
+    after = [n for n in points if n > recorded.switched]
+    chosen = [recorded.switched, *rng.sample(after, min(len(after), max(0, args.boots - 2)))]
+    boot = {*chosen, *rng.sample(points, 3)[: args.boots - len(chosen)]} if args.boots else set()
+    print(
+        f"{len(points)} cuts in {said - begun} writes, {len(flushes)} flushes, the switch at {recorded.switched - begun}; "
+        f"{recorded.old} and {NEW}",
+        flush=True,
+    )
     results: dict[str, int] = {}
     failed = 0
     for number, root in disk.cuts(points, rng):
         try:
             release, model = judge(root)
-            if (number >= said and release != NEW) or (number >= model_said and model != "99"):
+            if (number >= said and release != NEW) or (number >= recorded.model_said and model != MODEL):
                 raise ValueError(f"what was acknowledged is gone: release {release}, model {model}")  # noqa: TRY301
             if number in boot:
                 boots(box, root)
