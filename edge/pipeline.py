@@ -112,25 +112,28 @@ class Pipeline:
         line = self._lines[frame.camera]
         frame = line.masks.for_detector(frame)
         began = self._now_s()
+        if line.behaviour is not None and line.tracker.follows:
+            line.behaviour.look(frame)
+        asked = self._now_s()
         detections = self._detect(line, frame)
         detected = self._now_s()
         tracks = line.tracker.update(detections or Detections.empty(), frame.t_mono_s, size=frame.size)
         counted = line.zones.counted(tracks, frame.size)
         if not counted.all():
             tracks = tracks.where(counted)
+        motion, behaviour = (None, None) if line.behaviour is None else line.behaviour.update(frame, tracks)
         scene = Scene(
             frame=frame,
             tracks=tracks,
             zones=line.zones.zones,
             occupancy=line.zones.occupancy(tracks, frame.size),
             clock_synced=self._clock_synced(),
+            motion=motion,
+            behaviour=behaviour,
         )
-        if line.behaviour is not None:
-            motion, behaviour = line.behaviour.update(frame, tracks)
-            scene = replace(scene, motion=motion, behaviour=behaviour)
         seen = tuple(o for rule in line.rules for o in rule.update(scene))
         changes = self.incidents.update(frame.camera, seen, t_mono_s=frame.t_mono_s, t_utc=frame.t_utc)
-        self._measure(frame, None if detections is None else detected - began, self._now_s() - began)
+        self._measure(frame, None if detections is None else detected - asked, self._now_s() - began)
         observations = tuple(o for o in seen if isinstance(o, Observation))
         if line.masks and any(o.rule == CAMERA_TAMPER and TURNED in o.what for o in observations):
             line.masks.withheld = True  # they lie somewhere else now: until somebody has looked, nobody gets a picture

@@ -14,19 +14,26 @@ if TYPE_CHECKING:
 
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
+C64 = npt.NDArray[np.complex64]
 I64 = npt.NDArray[np.int64]
 U8 = npt.NDArray[np.uint8]
 Bool = npt.NDArray[np.bool_]
 
 
-def _column(owner: str, name: str, array: npt.NDArray[Any], dtype: Any, shape: tuple[int | None, ...]) -> None:
-    ok = array.ndim == len(shape) and all(w is None or w == g for w, g in zip(shape, array.shape, strict=True))
-    if not ok or array.dtype != dtype:
+_F32, _F64, _I64, _U8, _BOOL = (np.dtype(t) for t in (np.float32, np.float64, np.int64, np.uint8, np.bool_))
+
+
+def _column(
+    owner: str, name: str, array: npt.NDArray[Any], dtype: np.dtype[Any], shape: tuple[int | None, ...]
+) -> None:
+    # Asked some twenty times a frame: what fits exactly is let through at once.
+    fits = array.shape == shape or (
+        array.ndim == len(shape) and all(w is None or w == g for w, g in zip(shape, array.shape, strict=True))
+    )
+    if not fits or array.dtype != dtype:
         wanted = ", ".join("any" if s is None else str(s) for s in shape)
-        raise ValueError(
-            f"{owner}.{name}: wanted {np.dtype(dtype)} of shape ({wanted}), got {array.dtype} of {array.shape}"
-        )
-    array.flags.writeable = False
+        raise ValueError(f"{owner}.{name}: wanted {dtype} of shape ({wanted}), got {array.dtype} of {array.shape}")
+    array.setflags(write=False)
 
 
 class Severity(IntEnum):
@@ -61,7 +68,7 @@ class Frame:
     camera: str
 
     def __post_init__(self) -> None:
-        _column("Frame", "image", self.image, np.uint8, (None, None, 3))
+        _column("Frame", "image", self.image, _U8, (None, None, 3))
 
     @property
     def size(self) -> tuple[int, int]:
@@ -82,9 +89,9 @@ class Detections:
 
     def __post_init__(self) -> None:
         n = len(self.xyxy)
-        _column("Detections", "xyxy", self.xyxy, np.float32, (n, 4))
-        _column("Detections", "score", self.score, np.float32, (n,))
-        _column("Detections", "class_id", self.class_id, np.int64, (n,))
+        _column("Detections", "xyxy", self.xyxy, _F32, (n, 4))
+        _column("Detections", "score", self.score, _F32, (n,))
+        _column("Detections", "class_id", self.class_id, _I64, (n,))
 
     def __len__(self) -> int:
         return len(self.xyxy)
@@ -120,14 +127,14 @@ class Tracks:
     def __post_init__(self) -> None:
         m = len(self.track_id)
         if self.first_xyxy is not None:
-            _column("Tracks", "first_xyxy", self.first_xyxy, np.float32, (m, 4))
-        _column("Tracks", "track_id", self.track_id, np.int64, (m,))
-        _column("Tracks", "xyxy", self.xyxy, np.float32, (m, 4))
-        _column("Tracks", "score", self.score, np.float32, (m,))
-        _column("Tracks", "class_id", self.class_id, np.int64, (m,))
-        _column("Tracks", "age_s", self.age_s, np.float64, (m,))
-        _column("Tracks", "unseen_s", self.unseen_s, np.float64, (m,))
-        _column("Tracks", "holder_id", self.holder_id, np.int64, (m,))
+            _column("Tracks", "first_xyxy", self.first_xyxy, _F32, (m, 4))
+        _column("Tracks", "track_id", self.track_id, _I64, (m,))
+        _column("Tracks", "xyxy", self.xyxy, _F32, (m, 4))
+        _column("Tracks", "score", self.score, _F32, (m,))
+        _column("Tracks", "class_id", self.class_id, _I64, (m,))
+        _column("Tracks", "age_s", self.age_s, _F64, (m,))
+        _column("Tracks", "unseen_s", self.unseen_s, _F64, (m,))
+        _column("Tracks", "holder_id", self.holder_id, _I64, (m,))
 
     def __len__(self) -> int:
         return len(self.track_id)
@@ -171,7 +178,7 @@ class Zone:
     polygon: F32
 
     def __post_init__(self) -> None:
-        _column("Zone", "polygon", self.polygon, np.float32, (len(self.polygon), 2))
+        _column("Zone", "polygon", self.polygon, _F32, (len(self.polygon), 2))
 
 
 BEHAVIOURS = ("assault", "machine_tampering")  # columns of ``Scene.behaviour``
@@ -194,11 +201,11 @@ class Scene:
     behaviour: F32 | None = None
 
     def __post_init__(self) -> None:
-        _column("Scene", "occupancy", self.occupancy, np.bool_, (len(self.zones), len(self.tracks)))
+        _column("Scene", "occupancy", self.occupancy, _BOOL, (len(self.zones), len(self.tracks)))
         if self.motion is not None:
-            _column("Scene", "motion", self.motion, np.float32, (len(self.tracks),))
+            _column("Scene", "motion", self.motion, _F32, (len(self.tracks),))
         if self.behaviour is not None:
-            _column("Scene", "behaviour", self.behaviour, np.float32, (len(self.tracks), len(BEHAVIOURS)))
+            _column("Scene", "behaviour", self.behaviour, _F32, (len(self.tracks), len(BEHAVIOURS)))
 
 
 @dataclass(frozen=True, slots=True)

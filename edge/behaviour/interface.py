@@ -32,6 +32,12 @@ class Classifier(Protocol):
 class Behaviour(Protocol):
     """Watches how people move. Frames of one camera, in order."""
 
+    def look(self, frame: Frame) -> None:
+        """Take what is needed of a picture in which somebody is likely to be, before it falls out of the cache.
+
+        Not needed for ``update`` with that frame, only quicker.
+        """
+
     def update(self, frame: Frame, tracks: Tracks) -> tuple[F32 | None, F32]:
         """(M,) how fast each track's limbs move, own heights a second; (M, len(BEHAVIOURS)) how likely what is.
 

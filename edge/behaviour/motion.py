@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 if TYPE_CHECKING:
-    from edge.types import F32, U8
+    from edge.types import C64, F32, U8
 
 LONG_SIDE = 192  # px of the small picture: limbs are still seen, and the flow costs half a millisecond
 _COARSE = 384  # the first step down takes every n-th pixel, to about this size, because that costs nothing
@@ -83,9 +83,21 @@ class Motion:
             return None
         before, dt = last[0], t_s - last[1]
         flow = np.asarray(self._flow.calc(before, small, None), np.float32)
-        # Every second pixel is enough to take means of, and a quarter of the work.
-        flow = flow[::_STEP, ::_STEP] / np.float32(_STEP * dt)
+        # Every second pixel is enough to take means of, and a quarter of the work. A vector is copied and moved as one
+        # complex number: NumPy is several times slower over pairs.
+        field: C64 = np.ascontiguousarray(flow.view(np.complex64)[::_STEP, ::_STEP, 0])
+        flow = field.view(np.float32).reshape(*field.shape, 2)
+        flow /= np.float32(_STEP * dt)
         # The camera's own shaking: what most of the picture does.
-        flow -= np.median(flow[::_STEP, ::_STEP].reshape(-1, 2), axis=0)
+        part = flow[::_STEP, ::_STEP]
+        field -= np.complex64(complex(_median(part[..., 0]), _median(part[..., 1])))
         scale = small.shape[1] / max(width, 1) / _STEP
         return MotionField(flow, scale, before=before, after=small)
+
+
+def _median(values: F32) -> np.float32:
+    """As NumPy's, without its detours."""
+    half = values.size // 2
+    ordered = np.partition(values.ravel(), half if values.size % 2 else (half - 1, half))
+    middle: np.float32 = ordered[half] if values.size % 2 else (ordered[half - 1] + ordered[half]) / np.float32(2)
+    return middle

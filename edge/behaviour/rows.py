@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from edge.behaviour.motion import MotionField
-    from edge.types import F32, F64
+    from edge.types import C64, F32, F64
 
 COLUMNS = (
     "speed",  # mean flow in the box, heights a second
@@ -134,7 +134,8 @@ class Rows:
         unit = height * motion.scale  # of the small picture, px
         flow = motion.flow[y1:y2, x1:x2]
         if "jerk" in wanted and before.flow is not None and before.flow.shape == motion.flow.shape:
-            row["jerk"] = float(_length(flow - before.flow[y1:y2, x1:x2]).mean()) / unit
+            jerk = _vectors(motion.flow)[y1:y2, x1:x2] - _vectors(before.flow)[y1:y2, x1:x2]
+            row["jerk"] = float(np.hypot(jerk.real, jerk.imag).mean()) / unit
         if "inner" in wanted:
             own = np.median(flow.reshape(-1, 2), axis=0)
             row["inner"] = float(np.hypot(flow[..., 0] - own[0], flow[..., 1] - own[1]).mean()) / unit
@@ -190,6 +191,11 @@ def together(rows: F32, xyxy: F32) -> tuple[list[int], F32, F32]:
     one[0, _INDEX["gap"]] = rows[:, _INDEX["gap"]].min()
     box = np.concatenate([xyxy[:, :2].min(axis=0), xyxy[:, 2:].max(axis=0)])[None]
     return [0], one, box
+
+
+def _vectors(flow: F32) -> C64:
+    """(h, w, 2) as complex numbers (h, w), the same memory: NumPy is several times slower over pairs."""
+    return flow.view(np.complex64)[..., 0]
 
 
 def _length(flow: F32) -> F32:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from edge.behaviour.interface import Classifier
-    from edge.types import F32, Frame, Tracks
+    from edge.types import F32, U8, Frame, Tracks
 
 _INNER = COLUMNS.index("inner")
 MAX_UNSEEN_S = 0.7  # people out of sight for longer are no longer looked for where they are expected
@@ -36,10 +36,15 @@ class BehaviourWatch:
         self._limbs = limbs
         self._motion = Motion()
         self._rows = Rows(_columns(classifiers) | ({"inner"} if limbs else set()))
+        self._looked: tuple[U8, U8] | None = None  # a picture, and it made small
         self._known = [(BEHAVIOURS.index(c.name), c, Windows(c.spec)) for c in classifiers]
+
+    def look(self, frame: Frame) -> None:
+        self._looked = (frame.image, shrink(frame.image))
 
     def update(self, frame: Frame, tracks: Tracks) -> tuple[F32 | None, F32]:
         m = len(tracks)
+        looked, self._looked = self._looked, None  # never kept: the picture's memory is somebody else's
         limbs = np.zeros(m, np.float32) if self._limbs else None
         behaviour = np.zeros((m, len(BEHAVIOURS)), np.float32)
         people = np.zeros(m, np.bool_)
@@ -50,7 +55,8 @@ class BehaviourWatch:
             self._motion.forget()
             return limbs, behaviour
         width, _ = frame.size
-        field = self._motion.update(shrink(frame.image), frame.t_mono_s, width=width)
+        small = looked[1] if looked is not None and looked[0] is frame.image else shrink(frame.image)
+        field = self._motion.update(small, frame.t_mono_s, width=width)
         names, xyxy = tracks.track_id[people].tolist(), tracks.xyxy[people]
         rows = self._rows.update(names, xyxy, field, frame.t_mono_s, frame.size)
         if limbs is not None:

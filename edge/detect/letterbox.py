@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import cv2
@@ -57,11 +58,19 @@ class Geometry:
 
     def to_frame(self, xyxy: F32) -> F32:
         """Boxes (N, 4), the model's input pixels, as frame pixels; cut at the frame's edges."""
-        scale = np.array([self.frame_width / self.width, self.frame_height / self.height] * 2, np.float32)
-        out = (xyxy - np.array([self.left, self.top] * 2, np.float32)) * scale
-        limit = np.array([self.frame_width, self.frame_height] * 2, np.float32)
-        clipped: F32 = np.clip(out, np.float32(0), limit)
-        return clipped
+        offset, scale, limit = _way_back(self)
+        inside: F32 = np.minimum(np.maximum((xyxy - offset) * scale, np.float32(0)), limit)
+        return inside
+
+
+@lru_cache(maxsize=64)
+def _way_back(place: Geometry) -> tuple[F32, F32, F32]:
+    """What to take off the model's input pixels, the scale to frame pixels, and the frame's far edges: (4,) each."""
+    return (
+        np.array([place.left, place.top] * 2, np.float32),
+        np.array([place.frame_width / place.width, place.frame_height / place.height] * 2, np.float32),
+        np.array([place.frame_width, place.frame_height] * 2, np.float32),
+    )
 
 
 class Letterbox:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
+from edge.rules.dwell import among
 from edge.rules.view import FLAT, Compared, Look, Reference, free_of, look_at
 from edge.types import Observation
 
@@ -57,7 +56,7 @@ class CameraTamper:
         frozen_s: float,
         severity: Severity,
     ) -> None:
-        self._person_classes = np.array(sorted(person_classes), np.int64)
+        self._person_classes = tuple(person_classes)
         self._limits = {FROZEN: frozen_s, DARK: light_s, BLINDED: light_s, SPRAYED: light_s, HIDDEN: light_s}
         self._dwell_s = dwell_s
         self._severity = severity
@@ -151,7 +150,7 @@ class CameraTamper:
 
     def _free(self, scene: Scene) -> Bool:
         tracks = scene.tracks
-        boxes = tracks.xyxy[np.isin(tracks.class_id, self._person_classes)]
+        boxes = tracks.xyxy[among(tracks.class_id, self._person_classes)]
         return free_of(boxes, scene.frame.size)
 
 

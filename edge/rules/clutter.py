@@ -40,7 +40,6 @@ class Clutter:
     def update(self, boxes: F32, alone: Bool, t_s: float) -> Bool:
         """Take the boxes (N, 4) px seen at ``t_s``, and which of them nobody holds; returns which lie in a known place (N,)."""
         step_s = 0.0 if self._last_s is None else min(t_s - self._last_s, _MAX_STEP_S)
-        self._last_s = t_s
         known = np.zeros(len(boxes), np.bool_)
         for k in range(len(boxes)):
             place = self._at(boxes[k : k + 1])
@@ -51,10 +50,15 @@ class Clutter:
                 place.last_s = t_s
                 place.alone_s += step_s if alone[k] else 0.0
                 known[k] = place.alone_s >= _LEARN_S
+        self.wait(t_s)
+        return known
+
+    def wait(self, t_s: float) -> None:
+        """Nothing more is seen at ``t_s``."""
+        self._last_s = t_s
         if len(self._places) > _AT_MOST or any(t_s - p.last_s > _FORGET_S for p in self._places):
             fresh = [p for p in self._places if t_s - p.last_s <= _FORGET_S]
             self._places = sorted(fresh, key=lambda p: (p.alone_s >= _LEARN_S, p.last_s))[-_AT_MOST:]
-        return known
 
     def _at(self, box: F32) -> _Place | None:
         """The place that this box (1, 4) lies in, if there is one: of several the one known best."""

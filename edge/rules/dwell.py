@@ -85,15 +85,18 @@ class Stays:
         now, tracks = scene.frame.t_mono_s, scene.tracks
         people = among(tracks.class_id, self._classes)
         seen = people & (tracks.unseen_s == 0)
-        here = np.flatnonzero(seen & inside if counted is None else seen & counted)
+        here = (seen & (inside if counted is None else counted)).nonzero()[0]
         half_gap_s = 0.0 if self._last_s is None else min((now - self._last_s) / 2, _MAX_CREDIT_S)
         names = tracks.track_id.tolist()
         since = {names[k]: now for k in here if names[k] in self._inside}
         since |= {names[k]: self._entered_s(scene, zone, k, half_gap_s) for k in here if names[k] not in self._inside}
-        feet = feet_px(tracks)
-        present = set(names)
-        self._outside = {track: last for track, last in self._outside.items() if track in present}
-        self._outside |= {names[k]: (now, feet[k]) for k in np.flatnonzero(seen & ~inside)}
+        if self._outside:
+            present = set(names)
+            self._outside = {track: last for track, last in self._outside.items() if track in present}
+        beyond = (seen & ~inside).nonzero()[0]
+        if len(beyond):
+            feet = feet_px(tracks)
+            self._outside |= {names[k]: (now, feet[k]) for k in beyond}
         self._inside = set(since)
         self._last_s = now
         return self._clock.update(since, now, hidden=tracks.track_id[people & ~seen].tolist(), since=since)
@@ -128,10 +131,10 @@ class Stays:
 
 def among(values: I64, wanted: Collection[int]) -> Bool:
     """Which values (M,) are among a few wanted ones; for a handful of them quicker than ``np.isin``."""
-    found = np.zeros(len(values), np.bool_)
+    found: Bool | None = None
     for one in wanted:
-        found |= values == one
-    return found
+        found = values == one if found is None else found | (values == one)
+    return np.zeros(len(values), np.bool_) if found is None else found
 
 
 def persons(scene: Scene, person_classes: Collection[int], *, max_unseen_s: float) -> Bool:

@@ -79,11 +79,14 @@ class HeadCover:
     def _worn(self, scene: Scene) -> list[tuple[int, float]]:
         """(person, score) for every cover that sits on a head in a lobby, seen in this frame."""
         tracks = scene.tracks
+        covers = among(tracks.class_id, self._classes).nonzero()[0]
+        if not len(covers):  # as in most frames
+            return []
         lobby = np.zeros(len(tracks), np.bool_)
         for _, row in zones_of(scene, ZoneKind.LOBBY):
             lobby |= row
         seen = tracks.unseen_s == 0
-        covers = np.flatnonzero(among(tracks.class_id, self._classes) & seen & (tracks.score >= self._min_score))
+        covers = covers[(seen & (tracks.score >= self._min_score))[covers]]
         people = np.flatnonzero(among(tracks.class_id, self._person_classes) & seen & lobby)
         if not len(covers) or not len(people):
             return []

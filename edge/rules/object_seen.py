@@ -12,7 +12,7 @@ from edge.rules.dwell import among
 from edge.types import Observation, Severity, Withheld
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection
 
     from edge.types import F64, Bool, Scene
 
@@ -33,10 +33,12 @@ class Sightings:
         self._seen: dict[int, deque[tuple[float, float, float]]] = {}  # end, seconds, seconds times score
         self._last_s: float | None = None
 
-    def update(self, seen: Iterable[tuple[int, float]], t_s: float) -> None:
+    def update(self, seen: Collection[tuple[int, float]], t_s: float) -> None:
         """Take what is seen at ``t_s``, as (key, score 0..1); of several with one key the best counts."""
         step = 0.0 if self._last_s is None else min(t_s - self._last_s, _MAX_STEP_S)
         self._last_s = t_s
+        if not seen and not self._seen:  # as in most frames
+            return
         best: dict[int, float] = {}
         for key, score in seen:
             best[key] = max(score, best.get(key, 0.0))
@@ -67,8 +69,8 @@ class _Evidence:
         tracks, now = scene.tracks, scene.frame.t_mono_s
         scores = tracks.score[seen].tolist()
         things, holders = tracks.track_id[seen].tolist(), tracks.holder_id[seen].tolist()
-        self._by_object.update(zip(things, scores, strict=True), now)
-        self._by_holder.update(zip(holders, scores, strict=True), now)
+        self._by_object.update(list(zip(things, scores, strict=True)), now)
+        self._by_holder.update(list(zip(holders, scores, strict=True)), now)
         totals = [
             sightings.seconds(key)
             for sightings, keys in ((self._by_object, things), (self._by_holder, [h for h in holders if h >= 0]))
@@ -148,10 +150,10 @@ class ObjectSeen:
 
     def _nothing(self, scene: Scene) -> None:
         """No such thing is there, as in most frames: time goes on, and nothing else needs to be asked."""
-        now, nothing = scene.frame.t_mono_s, scene.tracks.xyxy[:0]
+        now = scene.frame.t_mono_s
         if self._near_person:
             self._ways = {t: w for t, w in self._ways.items() if w[-1][0] > now - self._window_s}
-            self._clutter.update(nothing, np.zeros(0, np.bool_), now)
+            self._clutter.wait(now)
         self._sure.wait(now)
         self._doubted.wait(now)
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
+from statistics import median
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from edge.rules.dwell import DwellClock, among, persons, zones_of
 from edge.types import Observation, Severity, ZoneKind
@@ -117,5 +116,5 @@ class PersonDown:
             return height / width < _LYING and not cut
         tall, head = shape.upright[-1][1], shape.upright[-1][2]
         recent = [h for t, h, _ in shape.upright if t >= shape.upright[-1][0] - 1.0]
-        tall = max(tall, float(np.median(recent)))
+        tall = max(tall, median(recent))
         return height < self._low * tall and height / width < self._wide and box[1] > head + 0.3 * tall

@@ -21,12 +21,16 @@ def assign(cost: F64) -> tuple[I64, I64]:
     rows, cols = cost.shape
     if rows == 0 or cols == 0:
         return np.zeros(0, np.int64), np.zeros(0, np.int64)
+    allowed = np.isfinite(cost)
+    if rows == cols == 1 or (allowed.sum(axis=0).max() <= 1 and allowed.sum(axis=1).max() <= 1):
+        matched, taken = allowed.nonzero()  # as in most frames: nobody could be two
+        return matched.astype(np.int64, copy=False), taken.astype(np.int64, copy=False)
     if rows > cols:
         c, r = assign(cost.T)
         order = np.argsort(r, kind="stable")
         return r[order], c[order]
     # A forbidden pair costs more than any number of allowed ones: it is taken only where nothing else is left.
-    forbidden = ~np.isfinite(cost)
+    forbidden = ~allowed
     work = np.where(forbidden, 2.0 * (rows + 1), cost)
     u, v = np.zeros(rows + 1), np.zeros(cols + 1)
     row_of = np.zeros(cols + 1, np.int64)  # 1-based; 0: free
@@ -53,6 +57,7 @@ def assign(cost: F64) -> tuple[I64, I64]:
             j = previous
     taken = np.flatnonzero(row_of[1:])
     matched = row_of[1:][taken] - 1
-    allowed = ~forbidden[matched, taken]
-    order = np.argsort(matched[allowed], kind="stable")
-    return matched[allowed][order].astype(np.int64), taken[allowed][order].astype(np.int64)
+    kept = allowed[matched, taken]
+    matched, taken = matched[kept], taken[kept]
+    order = np.argsort(matched, kind="stable")
+    return matched[order].astype(np.int64), taken[order].astype(np.int64)

@@ -16,6 +16,7 @@ _INITIAL_SPEED_SD = 1.0  # heights per second: a walk across the picture
 # People stop and turn: after a second without a frame half of the speed is to be expected; behind something, sooner.
 _SPEED_HALF_LIFE_S = 1.0
 _LOST_SPEED_HALF_LIFE_S = 0.5
+_RATES = np.log(2) / np.array([_SPEED_HALF_LIFE_S, _LOST_SPEED_HALF_LIFE_S])
 
 
 class Motion:
@@ -36,10 +37,13 @@ class Motion:
         """Advance all boxes by ``dt_s`` seconds; where ``unseen`` (M,) the speed is lost for good."""
         if dt_s <= 0 or not len(self.position):
             return
-        rate = np.log(2) / np.where(unseen, _LOST_SPEED_HALF_LIFE_S, _SPEED_HALF_LIFE_S)[:, None]
-        kept = np.exp(-rate * dt_s)
-        self.position += self.velocity * (1 - kept) / rate
-        self.velocity[unseen] *= kept[unseen]
+        kept = np.exp(-_RATES * dt_s)
+        if unseen.any():
+            which = unseen.astype(np.intp)[:, None]
+            self.position += self.velocity * (1 - kept)[which] / _RATES[which]
+            self.velocity[unseen] *= kept[1]
+        else:
+            self.position += self.velocity * (1 - kept[0]) / _RATES[0]
         np.maximum(self.position[:, 2:], 1.0, out=self.position[:, 2:])
         q = (_ACCELERATION_SD * self._scale()) ** 2
         self._pp += 2 * dt_s * self._pv + dt_s**2 * self._vv + q * dt_s**4 / 4

@@ -126,9 +126,11 @@ class Tracker:
         # keeps somebody alive who is where expected; it does not lead them elsewhere.
         for stage, limit in ((confident, _CLEAR), (confident, np.inf), (~confident, _LIKELY)):
             self._match(detections, stage & free_detection, free_track, free_detection, now, limit=limit)
-        self._missed_s[free_track] = np.minimum(self._missed_s[free_track], now)
         self._start(detections, confident & free_detection, now)
-        self._forget(now, size)
+        if free_track.any():
+            missed = free_track.nonzero()[0]  # started ones come after all others
+            self._missed_s[missed] = np.minimum(self._missed_s[missed], now)
+            self._forget(now, size)
         return self._published(now)
 
     def _match(
@@ -141,15 +143,15 @@ class Tracker:
         *,
         limit: float,
     ) -> None:
-        d, t = np.flatnonzero(candidates), np.flatnonzero(free_track)
+        d, t = candidates.nonzero()[0], free_track.nonzero()[0]
         if not len(d) or not len(t):
             return
         measured = to_centre(detections.xyxy[d])
         cost = self._cost(t, measured, now)
-        cost[(cost > limit) | (self._class[t][:, None] != detections.class_id[d][None, :])] = np.inf
-        if not np.isfinite(cost).any():
-            return
+        cost[(cost > limit) | (self._class[t][:, None] != detections.class_id[d])] = np.inf
         row, col = assign(cost)
+        if not len(row):
+            return
         track, det = t[row], d[col]
         self._motion.correct(track, measured[col])
         self._box[track] = detections.xyxy[det]
@@ -157,10 +159,10 @@ class Tracker:
         self._last_s[track] = now
         self._missed_s[track] = np.inf
         self._hits[track] += 1
-        before = self._confirmed[track]
-        self._confirmed[track] |= (self._hits[track] >= 2) & (now - self._first_s[track] >= self._confirm_s)
-        for new in track[self._confirmed[track] & ~before]:
-            self._learn_exit(int(new))
+        for new in track[~self._confirmed[track]]:
+            if self._hits[new] >= 2 and now - self._first_s[new] >= self._confirm_s:
+                self._confirmed[new] = True
+                self._learn_exit(int(new))
         free_track[track] = False
         free_detection[det] = False
 
@@ -187,15 +189,15 @@ class Tracker:
     @staticmethod
     def _unlike(predicted: F64, measured: F64, unseen_s: F64) -> F64:
         overlap = iou(to_corners(predicted), to_corners(measured))
-        height = np.maximum(predicted[:, None, 3], measured[None, :, 3])
+        x, y, _, tall = predicted.T[:, :, None]
+        its_x, its_y, _, its_tall = measured.T
         away = np.hypot(
-            predicted[:, None, 0] - measured[None, :, 0],
+            x - its_x,
             # From the feet: a box cut off by the picture's edge or a counter moves its centre, not its place.
-            _DEPTH_STRETCH
-            * ((predicted[:, None, 1] + predicted[:, None, 3] / 2) - (measured[None, :, 1] + measured[None, :, 3] / 2)),
-        ) / np.maximum(height, 1.0)
+            _DEPTH_STRETCH * ((y + tall / 2) - (its_y + its_tall / 2)),
+        ) / np.maximum(np.maximum(tall, its_tall), 1.0)
         reach = np.minimum(_REACH + _REACH_PER_S * unseen_s, _MAX_REACH)[:, None]
-        alike = np.abs(np.log(np.maximum(predicted[:, None, 3], 1.0) / np.maximum(measured[None, :, 3], 1.0)))
+        alike = np.abs(np.log(np.maximum(tall, 1.0) / np.maximum(its_tall, 1.0)))
         near = (away < reach) & (alike < _MAX_LOG_RATIO)
         closeness = np.where(near, 1 - away / reach, 0.0)
         likeness = np.maximum(1 - alike / _MAX_LOG_RATIO, 0)
@@ -204,7 +206,7 @@ class Tracker:
         return cost
 
     def _start(self, detections: Detections, mask: Bool, now: float) -> None:
-        n = int(mask.sum())
+        n = int(np.count_nonzero(mask))
         if not n:
             return
         self._motion.add(to_centre(detections.xyxy[mask]))
@@ -254,26 +256,26 @@ class Tracker:
         return behind
 
     def _published(self, now: float) -> Tracks:
-        m = self._confirmed
-        seen = self._last_s[m] == now
-        # What is seen is shown as seen; what is not, where it is expected.
-        xyxy = np.where(seen[:, None], self._box[m], to_corners(self._motion.position[m]))
-        track_id, class_id = self._id[m], self._class[m]
+        m = self._confirmed.nonzero()[0]
+        last_s, track_id, class_id, xyxy = self._last_s[m], self._id[m], self._class[m], self._box[m]
+        unseen = last_s != now
+        if unseen.any():  # what is seen is shown as seen; what is not, where it is expected
+            xyxy[unseen] = to_corners(self._motion.position[m[unseen]])
         return Tracks(
             track_id=track_id,
-            xyxy=xyxy.astype(np.float32),
+            xyxy=xyxy,
             score=self._score[m],
             class_id=class_id,
             age_s=now - self._first_s[m],
-            unseen_s=now - self._last_s[m],
+            unseen_s=now - last_s,
             holder_id=self._holders(track_id, xyxy, class_id),
             first_xyxy=self._first_box[m],
         )
 
     def _holders(self, track_id: I64, xyxy: F32, class_id: I64) -> I64:
         holder = np.full(len(track_id), -1, np.int64)
-        people = np.flatnonzero(_among(class_id, self._person_classes))
-        things = np.flatnonzero(_among(class_id, self.held_classes))
+        things = _among(class_id, self.held_classes).nonzero()[0]
+        people = _among(class_id, self._person_classes).nonzero()[0] if len(things) else things
         if not len(people) or not len(things):
             return holder
         body, thing = to_centre(xyxy[people]), to_centre(xyxy[things])
@@ -287,18 +289,20 @@ class Tracker:
 
 
 def _among(class_id: I64, wanted: Collection[int]) -> Bool:
-    found = np.zeros(len(class_id), np.bool_)
+    found: Bool | None = None
     for one in wanted:
-        found |= class_id == one
-    return found
+        found = class_id == one if found is None else found | (class_id == one)
+    return np.zeros(len(class_id), np.bool_) if found is None else found
 
 
 def iou(a: F32, b: F32) -> F64:
     """Intersection over union of boxes (A, 4) and (B, 4) as corners: (A, B), 0..1."""
-    top_left = np.maximum(a[:, None, :2], b[None, :, :2])
-    bottom_right = np.minimum(a[:, None, 2:], b[None, :, 2:])
-    inside = np.prod(np.maximum(bottom_right - top_left, 0), axis=2)
-    area_a = np.prod(np.maximum(a[:, 2:] - a[:, :2], 0), axis=1)
-    area_b = np.prod(np.maximum(b[:, 2:] - b[:, :2], 0), axis=1)
-    union = area_a[:, None] + area_b[None, :] - inside
+    ax1, ay1, ax2, ay2 = a.T[:, :, None]
+    bx1, by1, bx2, by2 = b.T
+    width = np.minimum(ax2, bx2) - np.maximum(ax1, bx1)
+    height = np.minimum(ay2, by2) - np.maximum(ay1, by1)
+    inside = np.maximum(width, 0) * np.maximum(height, 0)
+    area_a = np.maximum(ax2 - ax1, 0) * np.maximum(ay2 - ay1, 0)
+    area_b = np.maximum(bx2 - bx1, 0) * np.maximum(by2 - by1, 0)
+    union = area_a + area_b - inside
     return np.asarray(inside / np.maximum(union, 1e-9), np.float64)

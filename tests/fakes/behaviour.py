@@ -33,6 +33,9 @@ class FakeBehaviour:
     def __init__(self, likely: dict[str, float]) -> None:
         self._likely = likely
 
+    def look(self, frame: Frame) -> None:
+        """Nothing is taken of a picture."""
+
     def update(self, frame: Frame, tracks: Tracks) -> tuple[F32, F32]:
         row = np.array([self._likely.get(name, 0.0) for name in BEHAVIOURS], np.float32)
         return np.full(len(tracks), 0.5, np.float32), np.tile(row, (len(tracks), 1))

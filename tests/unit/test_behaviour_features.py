@@ -198,6 +198,28 @@ def test_who_works_hard_on_the_spot_is_told_from_who_stands() -> None:
         assert (motion[0] > 0.001) == busy
 
 
+def test_a_look_beforehand_changes_nothing_and_only_counts_for_its_own_picture() -> None:
+    shots = [
+        replace(
+            frame(k * 0.2), image=np.repeat(cv2.resize(picture(80 + 7 * (k % 3)), (640, 360))[..., None], 3, axis=2)
+        )
+        for k in range(6)
+    ]
+    stranger = replace(frame(9.0), image=np.full((360, 640, 3), 200, np.uint8))
+    told = []
+    for before in (lambda _: (), lambda shot: (shot,), lambda _: (stranger,)):
+        watch = _watch()
+        motions = []
+        for shot in shots:
+            for one in before(shot):
+                watch.look(one)
+            motions.append(float(watch.update(shot, tracks(Thing(1, x=320)))[0][0]))
+        told.append(motions)
+    assert max(told[0]) > 0
+    assert told[1] == told[0]
+    assert told[2] == told[0]
+
+
 def test_nobody_costs_nothing_and_gives_empty_answers() -> None:
     watch = _watch()
     for shown in (tracks(), tracks(Thing(1, cls=3)), tracks(Thing(1, unseen_s=2.0))):

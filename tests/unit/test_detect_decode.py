@@ -60,6 +60,13 @@ def test_no_class_chosen_sees_nothing() -> None:
     assert len(Decoder(THRESHOLDS, class_ids=np.zeros(0, np.int64), limit=10)(boxes, scores)) == 0
 
 
+def test_a_class_that_was_not_chosen_is_not_seen_however_sure_the_model_is() -> None:
+    boxes, scores = raw()
+    scores[0, 2], scores[1, 3] = 0.6, np.inf
+    found = Decoder(THRESHOLDS, class_ids=np.array([0]), limit=10)(boxes, scores)
+    assert found.class_id.tolist() == [0]
+
+
 def test_of_too_many_the_best_are_handed_on() -> None:
     boxes, scores = raw(100)
     scores[0] = np.linspace(0.51, 0.99, 100)
