@@ -76,7 +76,7 @@ for name in ("release-key", "stranger"):
         Path("/etc/kiosk-guard/release-keys/operator.pub").write_bytes(pem)
 PY
   openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 -subj /CN=localhost \
-    -addext subjectAltName=DNS:localhost -keyout /root/tls.key -out /etc/kiosk-guard/files-ca.pem 2>/dev/null
+    -addext subjectAltName=IP:127.0.0.1 -keyout /root/tls.key -out /etc/kiosk-guard/files-ca.pem 2>/dev/null
   cat >/root/serve.py <<PY
 import functools, http.server, ssl
 server = http.server.ThreadingHTTPServer(
@@ -87,7 +87,7 @@ server.socket = context.wrap_socket(server.socket, server_side=True)
 server.serve_forever()
 PY
   systemd-run -q --unit=files python3 /root/serve.py
-  printf "[update]\nurl = https://localhost:4443/\nca_file = /etc/kiosk-guard/files-ca.pem\n" >/etc/kiosk-guard/update.conf
+  printf "[update]\nurl = https://127.0.0.1:4443/\nca_file = /etc/kiosk-guard/files-ca.pem\n" >/etc/kiosk-guard/update.conf
   mkdir -p /etc/systemd/system/kiosk-guard-update.service.d
   printf "[Service]\nExecStart=\nExecStart=/usr/local/lib/kiosk-guard/kiosk_guard_update.py --trial-s 45 --ready-s 30 fetch\n" \
     >/etc/systemd/system/kiosk-guard-update.service.d/90-short-trial.conf
@@ -141,7 +141,7 @@ check "its release is current" release_is 9.1.3
 box_in sh -c "cat >/root/sign_model.py" <"$REPO/tests/vm/sign_model.py"
 inside '/opt/kiosk-guard/current/bin/python /root/sign_model.py /root/kiosk-2 99 && tar -C /root -czf /root/files/kiosk.tar.gz kiosk-2
   systemctl reset-failed; systemd-run -q --unit=files python3 /root/serve.py
-  sed -i "s|^fetch_url = .*|fetch_url = \"https://localhost:4443/kiosk.tar.gz\"|; s|^fetch_ca_file = .*|fetch_ca_file = \"files-ca.pem\"|" \
+  sed -i "s|^fetch_url = .*|fetch_url = \"https://127.0.0.1:4443/kiosk.tar.gz\"|; s|^fetch_ca_file = .*|fetch_ca_file = \"files-ca.pem\"|" \
     /etc/kiosk-guard/kiosk-guard.toml
   chmod 644 /etc/kiosk-guard/files-ca.pem; systemctl restart kiosk-guard'
 guards
