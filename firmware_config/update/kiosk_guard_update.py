@@ -46,16 +46,17 @@ def install(box: Box, archive: Path, *, force: bool) -> int:
     (box.opt / "releases").mkdir(parents=True, exist_ok=True)
     clear(box)
     staged = box.opt / ".incoming"
-    unpack(archive, staged)
-    told = check_release(staged, box.etc / "release-keys")
-    version = str(told["version"])
-    check_fits(box, told, force=force)
-    if version == box.current() and box.complete(version):
-        shutil.rmtree(staged)
-        say(f"release {version} runs already")
-        return EX_OK
-    build(box, staged, version)
-    shutil.rmtree(staged)
+    try:
+        unpack(archive, staged)
+        told = check_release(staged, box.etc / "release-keys")
+        version = str(told["version"])
+        check_fits(box, told, force=force)
+        if version == box.current() and box.complete(version):
+            say(f"release {version} runs already")
+            return EX_OK
+        build(box, staged, version)
+    finally:
+        clear(box)  # cards are small: what was refused does not wait for the next attempt or boot
     return switch(box, version)
 
 

@@ -89,6 +89,7 @@ def test_what_the_maker_did_not_sign_is_refused(  # noqa: PLR0917 - fixtures and
     assert done.returncode == 65
     assert words in done.stdout
     assert (box.current, box.releases) == ("0.9.0", ["0.9.0"])
+    assert not (box.root / "opt/kiosk-guard/.incoming").exists()
 
 
 def test_another_makers_release_junk_and_a_box_without_keys_are_refused(box: Box, good: Path, tmp_path: Path) -> None:
