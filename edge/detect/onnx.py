@@ -29,8 +29,12 @@ log = logging.getLogger(__name__)
 # More threads than this gain nothing with a nano model, and the rest of the box needs a core as well.
 _MAX_AUTO_THREADS = 4
 _SESSION_CONFIG = {
-    # Spinning threads burn a core between frames.
-    "session.intra_op.allow_spinning": "0",
+    # A thread that sleeps between two of the graph's hundred steps wakes up too late to help: with two threads a frame takes
+    # a quarter longer, and more processor time. One that spins for ever burns a core between frames, and is in the way on
+    # a busy box. So: a short while, and only while a frame is worked on. (An onnxruntime that does not know the first of
+    # these keeps to the second.)
+    "session.intra_op.spin_duration_us": "50",
+    "session.force_spinning_stop": "1",
     "session.inter_op.allow_spinning": "0",
 }
 # On x86 without VNNI the fast kernel adds 8-bit products in 16 bits, which overflow: scores drop by up to 0.7 (see

@@ -12,6 +12,7 @@ import argparse
 import contextlib
 import importlib.util
 import json
+import os
 import platform
 import subprocess
 import sys
@@ -26,6 +27,7 @@ import numpy as np
 HERE = Path(__file__).resolve().parent
 TALL, WIDE = 720, 1280
 SIZE = (256, 416)
+_PAUSE_S = 0.25
 
 
 @dataclass
@@ -39,6 +41,7 @@ class Contender:
     ms: list[tuple[float, float]] = field(default_factory=list)
     peak_mb: float = 0.0
     start_s: float = 0.0
+    start_cpu_s: float = 0.0
     map50: str | None = None
 
 
@@ -56,7 +59,7 @@ def main() -> int:
     for threads in args.threads:
         for one in contenders:
             one.ms, one.map50 = [], None
-        _race(contenders, threads, (film, count), rounds=args.rounds, block=args.block)
+        _race(contenders, threads, (film, count), rounds=args.rounds, block=args.block, first=args.realtime)
         print(f"\n{threads} thread{'s' if threads > 1 else ''}\n\n{_table(contenders)}", flush=True)
     if args.data:
         _score(contenders, args.data, args.images, film, count)
@@ -85,6 +88,11 @@ def _arguments() -> argparse.Namespace:
     )
     add("--data", type=Path, help="data.yaml: also score everyone on its validation images")
     add("--images", type=int, default=300)
+    add(
+        "--realtime",
+        action="store_true",
+        help="for a machine that is not quiet: frames go before everything else on it, with pauses in between (root)",
+    )
     return parser.parse_args()
 
 
@@ -157,8 +165,7 @@ class _Worker:
              *map(str, one.size), str(film), str(count), str(TALL), str(WIDE)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
         )  # fmt: skip
-        if self.answer() != "ready":
-            raise SystemExit(f"{one.name}: did not start")
+        self.start_cpu_s = float(self.answer()["ready_cpu_s"])
         self.start_s = time.perf_counter() - began
 
     def ask(self, order: Any) -> Any:
@@ -174,32 +181,43 @@ class _Worker:
             raise SystemExit(f"a contender died: {self._process.args}")
         return json.loads(line)
 
+    def go_first(self) -> None:
+        """Before all that is not in real time on this machine, with all threads that there are and will be."""
+        for task in Path(f"/proc/{self._process.pid}/task").iterdir():
+            os.sched_setscheduler(int(task.name), os.SCHED_RR, os.sched_param(1))
+
     def close(self) -> None:
         assert self._process.stdin is not None
         self._process.stdin.close()
         self._process.wait(30)
 
 
-def _race(contenders: list[Contender], threads: int, frames: tuple[Path, int], *, rounds: int, block: int) -> None:
+def _race(
+    contenders: list[Contender], threads: int, frames: tuple[Path, int], *, rounds: int, block: int, first: bool
+) -> None:
     with contextlib.ExitStack() as stack:
         workers = []
         for one in contenders:
             worker = _Worker(one, threads, *frames)
             stack.callback(worker.close)
-            one.start_s = worker.start_s
+            one.start_s, one.start_cpu_s = worker.start_s, worker.start_cpu_s
             workers.append(worker)
             worker.ask({"frames": list(range(block))})  # warm
+            if first:
+                worker.go_first()
         for turn in range(rounds):
             for one, worker in zip(contenders, workers, strict=True):
                 answer = worker.ask({"frames": [turn * block + i for i in range(block)]})
                 one.ms += [tuple(pair) for pair in answer["ms"]]
                 one.peak_mb = answer["peak_mb"]
+                if first:
+                    time.sleep(_PAUSE_S)
 
 
 def _table(contenders: list[Contender]) -> str:
     base = np.median(np.array(contenders[1].ms), axis=0)  # the whole path: what a kiosk pays
     lines = [
-        "| | CPU ms, median (p95) | wall ms, median (p95) | CPU / wall to ours | peak RSS MB | start to first s |",
+        "| | CPU ms, median (p95) | wall ms, median (p95) | CPU / wall to ours | peak RSS MB | start to first, s (CPU s) |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
     for one in contenders:
@@ -208,7 +226,7 @@ def _table(contenders: list[Contender]) -> str:
         wall95, cpu95 = np.percentile(ms, 95, axis=0)
         lines.append(
             f"| {one.name} | {cpu:.1f} ({cpu95:.1f}) | {wall:.1f} ({wall95:.1f}) | "
-            f"{cpu / base[1]:.2f} / {wall / base[0]:.2f} | {one.peak_mb:.0f} | {one.start_s:.2f} |"
+            f"{cpu / base[1]:.2f} / {wall / base[0]:.2f} | {one.peak_mb:.0f} | {one.start_s:.2f} ({one.start_cpu_s:.2f}) |"
         )
     return "\n".join(lines)
 

@@ -101,7 +101,7 @@ def _health() -> dict[str, Any]:
 
 
 def _tree(pid: int) -> list[int]:
-    kids = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    kids = [kid for task in Path(f"/proc/{pid}/task").iterdir() for kid in (task / "children").read_text().split()]
     return [pid, *(p for kid in kids for p in _tree(int(kid)))]
 
 

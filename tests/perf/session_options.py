@@ -20,7 +20,11 @@ import onnxruntime as ort
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-SPIN = {"session.intra_op.allow_spinning": "0", "session.inter_op.allow_spinning": "0"}
+SPIN = {
+    "session.intra_op.spin_duration_us": "50",
+    "session.force_spinning_stop": "1",
+    "session.inter_op.allow_spinning": "0",
+}
 
 
 def main() -> int:
@@ -71,7 +75,10 @@ def _ways(model: Path, threads: int, folder: Path) -> dict[str, Callable[[], tup
     return {
         "as the runtime": plain,
         "again (how much is noise)": plain,
-        "spinning allowed": lambda: plain(config={}),
+        "no spinning": lambda: plain(config={"session.intra_op.allow_spinning": "0"}),
+        "spinning for 20 us": lambda: plain(config=SPIN | {"session.intra_op.spin_duration_us": "20"}),
+        "spinning while a frame is worked on": lambda: plain(config={"session.force_spinning_stop": "1"}),
+        "spinning for ever": lambda: plain(config={}),
         "no arena": lambda: plain(arena=False),
         "no memory pattern": lambda: plain(pattern=False),
         "outputs bound once (IOBinding)": bound,

@@ -33,7 +33,7 @@ def main() -> None:
             out.flush()
 
         peer.detect(read(0))
-        say("ready")
+        say({"ready_cpu_s": time.process_time()})
         for line in sys.stdin:
             order = json.loads(line)
             if "image" in order:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import cv2
 import pytest
 from fakes.detectors import FakeDetector
 
@@ -66,3 +67,13 @@ def test_a_class_that_the_file_names_must_be_known() -> None:
 def test_a_rule_that_is_off_may_name_anything() -> None:
     detector = build_detector(config(firearm={"classes": ["gun"], "enabled": False}), Path("kiosk.toml"))
     assert "person" in detector.classes
+
+
+def test_small_pictures_are_not_spread_over_all_cores() -> None:
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(2)
+    try:
+        build_detector(config(), Path("kiosk.toml"))
+        assert cv2.getNumThreads() == 1
+    finally:
+        cv2.setNumThreads(before)
