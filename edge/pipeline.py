@@ -121,7 +121,10 @@ class Pipeline:
         counted = line.zones.counted(tracks, frame.size)
         if not counted.all():
             tracks = tracks.where(counted)
-        motion, behaviour = (None, None) if line.behaviour is None else line.behaviour.update(frame, tracks)
+        motion = behaviour = None
+        if line.behaviour is not None:
+            features = None if detections is None else detections.features  # a frame without a box has them, too
+            motion, behaviour = line.behaviour.update(frame, tracks, features)
         scene = Scene(
             frame=frame,
             tracks=tracks,

@@ -77,15 +77,36 @@ class Frame:
 
 
 @dataclass(frozen=True, slots=True)
+class Features:
+    """A map from the middle of the detector's network: what it makes of each part of the picture.
+
+    ``values``: float32 (C, h, w); ``inside``: x1, y1, x2, y2 in whole cells, the part of the map that is picture throughout;
+    ``across``: cells per frame pixel, x and y; ``origin``: where the frame's corner lies, in cells, x and y;
+    ``model``: whose map it is, name and version.
+    """
+
+    values: F32
+    inside: tuple[int, int, int, int]
+    across: tuple[float, float]
+    origin: tuple[float, float]
+    model: str
+
+    def __post_init__(self) -> None:
+        _column("Features", "values", self.values, _F32, (None, None, None))
+
+
+@dataclass(frozen=True, slots=True)
 class Detections:
     """What the detector sees in one frame, N boxes.
 
-    ``xyxy``: float32 (N, 4), x1 y1 x2 y2 in frame pixels; ``score``: float32 (N,), 0..1; ``class_id``: int64 (N,).
+    ``xyxy``: float32 (N, 4), x1 y1 x2 y2 in frame pixels; ``score``: float32 (N,), 0..1; ``class_id``: int64 (N,);
+    ``features``: of the whole picture; None: nobody asked, or the model gives none.
     """
 
     xyxy: F32
     score: F32
     class_id: I64
+    features: Features | None = None
 
     def __post_init__(self) -> None:
         n = len(self.xyxy)
@@ -102,7 +123,7 @@ class Detections:
 
     def where(self, keep: Bool | I64) -> Detections:
         """The rows that a mask (N,) or an index array selects."""
-        return Detections(self.xyxy[keep], self.score[keep], self.class_id[keep])
+        return Detections(self.xyxy[keep], self.score[keep], self.class_id[keep], self.features)
 
 
 @dataclass(frozen=True, slots=True)

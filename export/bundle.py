@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from edge.detect.manifest import (
     MANIFEST_NAME,
+    FeatureSpec,
     InputSpec,
     Manifest,
     ModelFile,
@@ -44,10 +45,12 @@ def make_manifest(
     thresholds: Mapping[str, float],
     threshold_rule: str,
     nms_iou: float,
+    features: Mapping[str, object] | None = None,
     **more: Any,
 ) -> Manifest:
     """The manifest of ``content``, a serialised graph made from ``model``; all fields as in ``Manifest``.
 
+    :param features: the output of that name, as in ``FeatureSpec``; None: there is none.
     :param more: the manifest's optional fields: low_precision, metrics, calibration, threshold_set, gate, files, provenance, tools.
 
     :raises ValueError: a field is not allowed by the schema.
@@ -83,6 +86,7 @@ def make_manifest(
                 scores=OutputSpec(
                     name=SCORES_NAME, dtype="float32", shape=(1, classes, model.anchors), coding="probability"
                 ),
+                features=None if features is None else FeatureSpec.model_validate(features),
             ),
             "classes": model.classes,
             "thresholds": dict(thresholds),

@@ -208,7 +208,7 @@ def _describe(
     """The manifest, and every other file that it vouches for."""
     from edge.detect.manifest import VARIANTS_NAME  # noqa: PLC0415
     from edge.detect.onnx import OnnxDetector  # noqa: PLC0415
-    from export import card, golden, plots, provenance, thresholds  # noqa: PLC0415
+    from export import card, golden, plots, provenance, tap, thresholds  # noqa: PLC0415
     from export.bundle import make_manifest, write_bundle  # noqa: PLC0415
 
     found = measured.thresholds
@@ -229,6 +229,7 @@ def _describe(
                     choices.precise, floor=choices.threshold_floor, default=choices.threshold
                 ),
                 nms_iou=args.nms_iou,
+                features=tap.features_of(content),
                 low_precision=found.low_precision,
                 metrics=measured.views,
                 threshold_set=measured.threshold_set,
@@ -254,7 +255,7 @@ def _describe(
     files[card.CURVES_NAME] = plots.precision_recall(measured.curves)
     files[card.CONFUSION_NAME] = plots.confusion_matrix(measured.confusion, measured.confused)
     if "fp32" in args.variant:
-        files[f"{VARIANTS_NAME}/fp32.onnx"] = model.graph.SerializeToString(deterministic=True)
+        files[f"{VARIANTS_NAME}/fp32.onnx"] = tap.with_features(model.graph).SerializeToString(deterministic=True)
     if args.with_source:
         files["source.pt"] = args.weights.read_bytes()
     return manifest(files), files

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 INPUT_NAME = "image"
 BOXES_NAME = "boxes"
 SCORES_NAME = "scores"
+FEATURES_NAME = "features"
 
 
 class Graph:

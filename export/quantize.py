@@ -19,6 +19,7 @@ from export.arrange import arrange
 from export.errors import ExportError
 from export.graph import INPUT_NAME
 from export.ranges import best_ranges
+from export.tap import with_features
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -77,7 +78,8 @@ def quantize(model: FloatModel, tensors: Sequence[U8], recipe: Recipe) -> bytes:
     :param tensors: calibration inputs, uint8 (1, height, width, 3).
     :raises ExportError: a part to keep in float does not exist.
     """
-    content: bytes = arrange(quantized(model, tensors, recipe)).SerializeToString(deterministic=True)
+    made = with_features(arrange(quantized(model, tensors, recipe)))
+    content: bytes = made.SerializeToString(deterministic=True)
     return content
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from edge.app.build_behaviour import behaviour_parts
+from edge.app.build_behaviour import behaviour_parts, learnt_with
 from edge.clock import SystemClock
 from edge.config import Config, resolve
 from edge.detect.gate import StillGate
@@ -36,7 +36,7 @@ from edge.types import Severity, Zone
 from edge.zones import ZoneMap
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
     from pathlib import Path
 
     from edge.config.rule_tables import FirearmTable, KnifeTable, ObjectTable, SeenTable
@@ -90,6 +90,7 @@ def build_detector(config: Config, config_path: Path, *, bundle: Path | None = N
         providers=config.model.providers,
         classes=wanted_classes(config, manifest.classes),
         variant=variant,
+        features=config.rules.assault.enabled,  # which looks at nothing else
     )
 
 
@@ -105,18 +106,24 @@ def measured_way(config: Config, config_path: Path, manifest: Manifest) -> tuple
     return variant, config.model.threads or (choice.threads if choice else _THREADS)
 
 
-def bundle_classes(config: Config, config_path: Path) -> tuple[str, ...]:
-    """What the configured model knows. :raises ManifestError: it cannot be read."""
-    return tuple(read_manifest(bundle_path(config, config_path)).classes)
+def bundle_manifest(config: Config, config_path: Path) -> Manifest:
+    """Of the configured model. :raises ManifestError: it cannot be read."""
+    return read_manifest(bundle_path(config, config_path))
 
 
-def resting_rules(config: Config, classes: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """Built-in rules that are on but rest, because the model has none of their classes: name -> what it lacks."""
-    return {
+def resting_rules(config: Config, classes: Sequence[str], model: str) -> dict[str, tuple[str, ...]]:
+    """Built-in rules that are on but rest, because the model knows nothing of theirs: name -> what it lacks.
+
+    :param classes: the model's. ``model``: its name and version.
+    """
+    resting = {
         name: wanted
         for name, table in config.rules.seen.items()
         if table.enabled and not set(wanted := tuple(table.classes) or (name,)) & set(classes)
     }
+    if config.rules.assault.enabled and (other := learnt_with()) != model:
+        resting["assault"] = (f"struggles (they were learnt with {other})",)
+    return resting
 
 
 def build_line(config: Config, camera: CameraTable, detector: Detector) -> Line:
@@ -125,6 +132,7 @@ def build_line(config: Config, camera: CameraTable, detector: Detector) -> Line:
     :raises DetectorError: a rule asks how people move, and the behaviour bundle cannot be loaded.
     """
     person = frozenset({detector.classes.index(PERSON)})
+    resting = resting_rules(config, detector.classes, detector.model)
     behaviour_rules, behaviour = behaviour_parts(config, person)
     zones = zone_map(camera.name, config.zones)
     return Line(
@@ -139,7 +147,11 @@ def build_line(config: Config, camera: CameraTable, detector: Detector) -> Line:
         ),
         zones=zones,
         gate=StillGate(look_every_s=config.model.still_every_s) if config.model.still_every_s else None,
-        rules=[*_people_rules(config, person), *_seen_rules(config, detector, person), *behaviour_rules],
+        rules=[
+            *_people_rules(config, person),
+            *_seen_rules(config, detector, person, resting),
+            *(rule for rule in behaviour_rules if rule.name not in resting),
+        ],
         behaviour=behaviour,
         masks=Masks(camera.name, mask_list(config.masks)),
     )
@@ -249,9 +261,8 @@ def _people_rules(config: Config, person: frozenset[int]) -> list[Rule]:
     return rules
 
 
-def _seen_rules(config: Config, detector: Detector, person: frozenset[int]) -> list[Rule]:
+def _seen_rules(config: Config, detector: Detector, person: frozenset[int], resting: Collection[str]) -> list[Rule]:
     """The rules about what the model recognises; those whose classes it lacks rest (see :func:`resting_rules`)."""
-    resting = resting_rules(config, detector.classes)
 
     def classes(name: str, table: SeenTable) -> list[int]:
         return [detector.classes.index(c) for c in table.classes or (name,) if c in detector.classes]

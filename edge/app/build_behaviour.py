@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from edge.behaviour.manifest import read_behaviour_manifest
 from edge.behaviour.onnx import load_classifiers
 from edge.behaviour.watch import BehaviourWatch
 from edge.models.shipped import shipped_behaviour
@@ -13,6 +14,11 @@ from edge.rules.machine_tampering import MachineTampering
 if TYPE_CHECKING:
     from edge.config import Config
     from edge.rules.interface import Rule
+
+
+def learnt_with() -> str:
+    """The detector that the behaviours were learnt with, name and version. :raises ManifestError: there is no bundle."""
+    return read_behaviour_manifest(shipped_behaviour()).persons
 
 
 def behaviour_parts(config: Config, person: frozenset[int]) -> tuple[list[Rule], BehaviourWatch | None]:

@@ -51,7 +51,7 @@ class ModelExchange:
         self._named = self._classes_by_rule()
 
     def __call__(self) -> None:
-        named, resting = self._classes_by_rule(), resting_rules(self._config, self._present.known)
+        named, resting = self._classes_by_rule(), self._resting()
         for camera in self._config.cameras:
             fresh = build_line(self._config, camera, self._present)
             # A rule whose classes stay the same goes on with all that it has seen; so its incident stays open.
@@ -68,6 +68,9 @@ class ModelExchange:
                 f"rule {rule} rests: the model {self._present.model} knows no {', '.join(lacking)}",
                 extra={"kg": {"event": "rule_rests", "rule": rule, "lacking": list(lacking)}},
             )
+
+    def _resting(self) -> dict[str, tuple[str, ...]]:
+        return resting_rules(self._config, self._present.known, self._present.model)
 
     def _classes_by_rule(self) -> dict[str, frozenset[str]]:
         tables = {**self._config.rules.seen, **self._config.rules.objects}

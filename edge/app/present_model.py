@@ -71,7 +71,7 @@ class PresentModel:
     def _detect(self, frame: Frame) -> Detections:
         detector, numbers = self._present
         found = detector.detect(frame)
-        return Detections(found.xyxy, found.score, numbers[found.class_id])
+        return Detections(found.xyxy, found.score, numbers[found.class_id], found.features)
 
     def _numbers(self, detector: Detector) -> I64:
         return np.array([self._classes.index(name) for name in detector.classes], np.int64)

@@ -13,7 +13,7 @@ from edge.alerts.mail_words import duration
 from edge.alerts.maintenance_store import MaintenanceStore
 from edge.alerts.outbox import Outbox
 from edge.alerts.suppression_store import SuppressionStore
-from edge.app.build import bundle_classes, resting_rules
+from edge.app.build import bundle_manifest, resting_rules
 from edge.clock import SystemClock, boot_id
 from edge.config import Config, resolve
 from edge.errors import KioskError, StateError
@@ -131,5 +131,6 @@ def _rules(config: Config, config_path: Path) -> Iterator[str]:
     off = [name for name, table in tables if not table.enabled]
     if off:
         yield f"rules that are off: {', '.join(off)}"
-    for name, lacks in resting_rules(config, bundle_classes(config, config_path)).items():
+    model = bundle_manifest(config, config_path)
+    for name, lacks in resting_rules(config, model.classes, model.label).items():
         yield f"rule {name} rests: the model knows no {', '.join(lacks)}"

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from edge.behaviour.looks import LookSpec
     from edge.behaviour.windows import WindowSpec
-    from edge.types import F32, Frame, Tracks
+    from edge.types import F32, Features, Frame, Tracks
 
 
 class Classifier(Protocol):
@@ -20,10 +21,10 @@ class Classifier(Protocol):
         """One of ``edge.types.BEHAVIOURS``."""
 
     @property
-    def spec(self) -> WindowSpec: ...
+    def spec(self) -> WindowSpec | LookSpec: ...
 
     def probability(self, features: F32) -> F32:
-        """(N, features of the spec) -> (N,), 0..1.
+        """(N, the spec's width) -> (N,), 0..1.
 
         :raises DetectorError: the model cannot be run.
         """
@@ -38,10 +39,12 @@ class Behaviour(Protocol):
         Not needed for ``update`` with that frame, only quicker.
         """
 
-    def update(self, frame: Frame, tracks: Tracks) -> tuple[F32 | None, F32]:
+    def update(self, frame: Frame, tracks: Tracks, features: Features | None) -> tuple[F32 | None, F32]:
         """(M,) how fast each track's limbs move, own heights a second; (M, len(BEHAVIOURS)) how likely what is.
 
         The first is None where nobody asks for it.
+
+        :param features: what the detector's network makes of the frame; None: the detector did not look, or gives none.
 
         :raises DetectorError: a model cannot be run.
         """

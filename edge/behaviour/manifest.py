@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+from edge.behaviour.looks import LookSpec
 from edge.behaviour.windows import WindowSpec
 from edge.errors import ManifestError
 
@@ -22,6 +23,7 @@ def _plain_name(name: str) -> str:
     return name
 
 
+Behaviour = Literal["assault", "machine_tampering"]
 Unit = Annotated[float, Field(ge=0, le=1)]
 Seconds = Annotated[float, Field(ge=0, le=60)]
 
@@ -39,11 +41,18 @@ class WindowTable(_Strict):
     max_move: Annotated[float, Field(gt=0, le=100)]
     max_edge: Annotated[float, Field(gt=0, le=2)]
     min_close: Unit
-    together: bool = False
+
+
+class LookTable(_Strict):
+    """As ``edge.behaviour.looks.LookSpec``, whose ``model`` is the manifest's ``persons``."""
+
+    seconds: Annotated[float, Field(gt=0, le=60)]
+    mean_s: Seconds
+    channels: Annotated[int, Field(ge=1, le=4096)]
 
 
 class BehaviourTable(_Strict):
-    """One behaviour: the model (float32 (N, features) "features" -> (N,) "probability"), its window, its threshold.
+    """One behaviour: the model (float32 (N, width) "features" -> (N,) "probability"), its window, its threshold.
 
     ``measured``: what cross-validation found, name to number or text.
     """
@@ -51,19 +60,13 @@ class BehaviourTable(_Strict):
     file: Annotated[str, AfterValidator(_plain_name)]
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
     size_bytes: Annotated[int, Field(gt=0, le=_MAX_BYTES)]
-    window: WindowTable
+    window: WindowTable | LookTable
     threshold: Unit
     measured: dict[str, float | str] = {}
 
-    @property
-    def spec(self) -> WindowSpec:
-        """The window. :raises ValueError: a feature that this software does not know."""
-        w = self.window
-        return WindowSpec(w.seconds, w.mean_s, w.features, w.max_move, w.max_edge, w.min_close, w.together)
-
 
 class BehaviourManifest(_Strict):
-    """The whole statement. ``persons``: the detector whose boxes it was trained on."""
+    """The whole statement. ``persons``: the detector whose boxes and maps it was trained on, name and version."""
 
     schema_version: Literal[1]
     kind: Literal["behaviour"]
@@ -71,13 +74,20 @@ class BehaviourManifest(_Strict):
     version: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,31}$")]
     persons: str
     threshold_rule: str
-    behaviours: dict[Literal["assault", "machine_tampering"], BehaviourTable]
+    behaviours: dict[Behaviour, BehaviourTable]
     provenance: dict[str, str] = {}
 
     @property
     def label(self) -> str:
         """Name and version, for records."""
         return f"{self.name} {self.version}"
+
+    def spec(self, behaviour: Behaviour) -> WindowSpec | LookSpec:
+        """What a behaviour looks at. :raises ValueError: a feature that this software does not know."""
+        w = self.behaviours[behaviour].window
+        if isinstance(w, LookTable):
+            return LookSpec(w.seconds, w.mean_s, self.persons, w.channels)
+        return WindowSpec(w.seconds, w.mean_s, w.features, w.max_move, w.max_edge, w.min_close)
 
 
 def read_behaviour_manifest(bundle: Path) -> BehaviourManifest:
@@ -88,8 +98,8 @@ def read_behaviour_manifest(bundle: Path) -> BehaviourManifest:
     path = bundle / MANIFEST_NAME
     try:
         manifest = BehaviourManifest.model_validate_json(_bytes(path))
-        for table in manifest.behaviours.values():
-            _ = table.spec
+        for name in manifest.behaviours:
+            manifest.spec(name)
     except ValidationError as error:
         faults = "\n".join(
             f"{path}: {'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_url=False)

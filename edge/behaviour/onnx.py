@@ -13,6 +13,7 @@ from edge.errors import DetectorError, ManifestError
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from edge.behaviour.looks import LookSpec
     from edge.behaviour.windows import WindowSpec
     from edge.types import F32
 
@@ -24,9 +25,9 @@ class OnnxClassifier:
     :raises DetectorError: it cannot be loaded or run.
     """
 
-    def __init__(self, bundle: Path, name: str, table: BehaviourTable) -> None:
+    def __init__(self, bundle: Path, name: str, table: BehaviourTable, spec: WindowSpec | LookSpec) -> None:
         self.name = name
-        self.spec: WindowSpec = table.spec
+        self.spec = spec
         self.threshold = table.threshold
         self._path = bundle / table.file
         options = ort.SessionOptions()
@@ -39,7 +40,7 @@ class OnnxClassifier:
             raise DetectorError(
                 f"{self._path}: cannot be loaded: {error}", hint="install the behaviour bundle anew"
             ) from error
-        tried = self._run(np.zeros((2, len(self.spec.features)), np.float32))
+        tried = self._run(np.zeros((2, spec.width), np.float32))
         if tried.shape != (2,):
             raise ManifestError(
                 f"{self._path}: gave {tried.shape} for 2 rows", hint="the manifest belongs to another model"
@@ -67,4 +68,7 @@ def load_classifiers(bundle: Path) -> dict[str, OnnxClassifier]:
     :raises DetectorError: a model cannot be loaded.
     """
     manifest = read_behaviour_manifest(bundle)
-    return {name: OnnxClassifier(bundle, name, table) for name, table in manifest.behaviours.items()}
+    return {
+        str(name): OnnxClassifier(bundle, name, table, manifest.spec(name))
+        for name, table in manifest.behaviours.items()
+    }

@@ -180,19 +180,6 @@ class Rows:
         rows[:, _INDEX["people"]] = np.minimum((gap < _NEAR).sum(axis=1), 5)
 
 
-def together(rows: F32, xyxy: F32) -> tuple[list[int], F32, F32]:
-    """Everybody as one: the name 0, the highest of every column (the least gap) (1, columns), the box around all (1, 4).
-
-    Nobody stays nobody.
-    """
-    if not len(rows):
-        return [], rows, xyxy
-    one = rows.max(axis=0, keepdims=True)
-    one[0, _INDEX["gap"]] = rows[:, _INDEX["gap"]].min()
-    box = np.concatenate([xyxy[:, :2].min(axis=0), xyxy[:, 2:].max(axis=0)])[None]
-    return [0], one, box
-
-
 def _vectors(flow: F32) -> C64:
     """(h, w, 2) as complex numbers (h, w), the same memory: NumPy is several times slower over pairs."""
     return flow.view(np.complex64)[..., 0]

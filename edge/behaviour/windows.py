@@ -35,8 +35,6 @@ class WindowSpec:
     :param max_move: who moved farther than this, in own heights, from the window's start to its end comes or goes.
     :param max_edge: who touched the picture's left or right border for a larger share of the window is half out of it.
     :param min_close: share of the window that somebody else must have been near; 0: nobody need be.
-    :param together: all people are one to look at (``edge.behaviour.rows.together``): in a struggle nobody is sure
-        whose arm it is, and the tracker mixes them up.
     """
 
     seconds: float
@@ -45,7 +43,11 @@ class WindowSpec:
     max_move: float
     max_edge: float
     min_close: float
-    together: bool = False
+
+    @property
+    def width(self) -> int:
+        """How many numbers a window is."""
+        return len(self.features)
 
     def __post_init__(self) -> None:
         for name in self.features:

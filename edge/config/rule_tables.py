@@ -80,10 +80,9 @@ class PersonDownTable(_Rule):
 
 
 class AssaultTable(_Rule):
-    """Two persons struggle. ``min_score`` 0: as the behaviour model says. Off: see weights/behaviour."""
+    """Two persons struggle. ``min_score`` 0: as the behaviour model says."""
 
-    enabled: bool = False
-    severity: SeverityName = "critical"
+    severity: SeverityName = "low"
     min_score: Score = 0.0
 
 

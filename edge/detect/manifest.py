@@ -76,11 +76,20 @@ class OutputSpec(_Strict):
     coding: Literal["cxcywh_px", "probability"]
 
 
+class FeatureSpec(_Strict):
+    """A map from the middle of the network, float32 (1, channels, h, w): each cell is a square of the input."""
+
+    name: Label
+    dtype: Literal["float32"]
+    shape: tuple[Literal[1], Annotated[int, Field(gt=0)], Annotated[int, Field(gt=0)], Annotated[int, Field(gt=0)]]
+
+
 class Outputs(_Strict):
-    """``boxes``: centre and size in input pixels, 4 rows; ``scores``: a row per class, 0..1."""
+    """``boxes``: centre and size in input pixels, 4 rows; ``scores``: a row per class, 0..1; ``features``: may be missing."""
 
     boxes: OutputSpec
     scores: OutputSpec
+    features: FeatureSpec | None = None
 
 
 class NmsSpec(_Strict):
@@ -224,6 +233,13 @@ class Manifest(_Strict):
             faults.append(f"outputs.scores: must be probability with {len(self.classes)} rows, one per class")
         if boxes.shape[2] != scores.shape[2]:
             faults.append(f"outputs: {boxes.shape[2]} boxes but {scores.shape[2]} columns of scores")
+        f = self.outputs.features
+        if f and (
+            self.input.height % f.shape[2]
+            or self.input.width % f.shape[3]
+            or self.input.height // f.shape[2] != self.input.width // f.shape[3]
+        ):
+            faults.append(f"outputs.features: {f.shape[3]}x{f.shape[2]} cells are no squares of the input")
         if faults:
             raise ValueError("; ".join(faults))
         return self

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import platform
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,15 +15,16 @@ import onnxruntime as ort
 
 from edge.detect.decode import Decoder
 from edge.detect.letterbox import Letterbox
-from edge.detect.manifest import MANIFEST_NAME, Manifest, OutputSpec, read_manifest, read_model, read_variant
+from edge.detect.manifest import MANIFEST_NAME, Manifest, read_manifest, read_model, read_variant
 from edge.detect.nms import nms
 from edge.errors import DetectorError, ManifestError
-from edge.types import Detections
+from edge.types import Detections, Features
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from edge.detect.letterbox import Geometry
+    from edge.detect.manifest import FeatureSpec, OutputSpec
     from edge.types import F32, I64, U8, Frame
 
 log = logging.getLogger(__name__)
@@ -57,6 +60,7 @@ class OnnxDetector:
     :param max_detections: boxes per frame at the most; 0: as the manifest says.
     :param session_config: onnxruntime session settings, by key, besides or instead of ours.
     :param variant: another form of the model that the bundle brings along, by name; empty: the model itself.
+    :param features: also give the network's map, if the model has that output.
     :raises ManifestError: the manifest is wrong, or does not match the model.
     :raises DetectorError: the model cannot be loaded or run, or an argument names what is not there.
     """
@@ -72,6 +76,7 @@ class OnnxDetector:
         max_detections: int = 0,
         session_config: Mapping[str, str] | None = None,
         variant: str = "",
+        features: bool = False,
     ) -> None:
         # Told "letterbox", "inference" and "decode and NMS" as each of them ends, frame by frame: for whoever measures.
         self.mark: Callable[[str], object] = _unheard
@@ -89,6 +94,8 @@ class OnnxDetector:
         )
         self._limit = max_detections or m.nms.max_detections
         self._outputs = [m.outputs.boxes.name, m.outputs.scores.name]
+        if features and m.outputs.features:
+            self._outputs.append(m.outputs.features.name)
         self._warm_up()
         log.info(
             f"model {m.label} loaded from {bundle}",
@@ -120,9 +127,11 @@ class OnnxDetector:
             return Detections.empty()
         tensor, geometry = self._letterbox(image)
         self.mark("letterbox")
-        boxes, scores = self._infer(tensor)
+        boxes, scores, *maps = self._infer(tensor)
         self.mark("inference")
         found = self._find(boxes, scores, geometry)
+        if maps:
+            found = replace(found, features=self._features(maps[0], geometry))
         self.mark("decode and NMS")
         return found
 
@@ -137,21 +146,33 @@ class OnnxDetector:
         keep = keep[inside]
         return Detections(xyxy[inside], found.score[keep], found.class_id[keep])
 
-    def _infer(self, tensor: U8) -> tuple[F32, F32]:
+    def _features(self, values: F32, geometry: Geometry) -> Features:
+        cell = self._letterbox.width / values.shape[2]
+        inside = (
+            math.ceil(geometry.left / cell),
+            math.ceil(geometry.top / cell),
+            math.floor((geometry.left + geometry.width) / cell),
+            math.floor((geometry.top + geometry.height) / cell),
+        )
+        across = (geometry.width / geometry.frame_width / cell, geometry.height / geometry.frame_height / cell)
+        return Features(values, inside, across, (geometry.left / cell, geometry.top / cell), self.model)
+
+    def _infer(self, tensor: U8) -> tuple[F32, ...]:
         try:
-            boxes, scores = self._session.run(self._outputs, {self._manifest.input.name: tensor})
+            answers = self._session.run(self._outputs, {self._manifest.input.name: tensor})
         except Exception as error:  # onnxruntime's own exceptions share no base but this
             raise DetectorError(
                 f"{self._bundle}: the model failed while running: {_first_line(error)}",
                 hint="check free memory; if it fails again, install the model bundle anew",
             ) from error
-        return boxes[0], scores[0]
+        return tuple(answer[0] for answer in answers)
 
     def _warm_up(self) -> None:
         blank = np.full((1, self._letterbox.height, self._letterbox.width, 3), self._manifest.input.fill, np.uint8)
-        boxes, scores = self._infer(blank)
-        _check_shape(self._bundle, "outputs.boxes", self._manifest.outputs.boxes, boxes)
-        _check_shape(self._bundle, "outputs.scores", self._manifest.outputs.scores, scores)
+        said = self._manifest.outputs
+        keys = ("boxes", "scores", "features")  # the last one where it is asked for
+        for key, spec, answer in zip(keys, (said.boxes, said.scores, said.features), self._infer(blank), strict=False):
+            _check_shape(self._bundle, f"outputs.{key}", spec, answer)
 
 
 def _unheard(_: str) -> None:
@@ -222,6 +243,9 @@ def _check_graph(bundle: Path, manifest: Manifest, session: Any) -> None:
         "outputs.boxes": (manifest.outputs.boxes.name, "tensor(float)", list(manifest.outputs.boxes.shape)),
         "outputs.scores": (manifest.outputs.scores.name, "tensor(float)", list(manifest.outputs.scores.shape)),
     }
+    if manifest.outputs.features:
+        features = manifest.outputs.features
+        wanted["outputs.features"] = (features.name, "tensor(float)", list(features.shape))
     inputs = {i.name: i for i in session.get_inputs()}
     outputs = {o.name: o for o in session.get_outputs()}
     where = bundle / MANIFEST_NAME
@@ -242,8 +266,8 @@ def _check_graph(bundle: Path, manifest: Manifest, session: Any) -> None:
         raise ManifestError("\n".join(faults), hint="the manifest belongs to another model; install the bundle anew")
 
 
-def _check_shape(bundle: Path, key: str, spec: OutputSpec, got: F32) -> None:
-    if tuple(got.shape) != tuple(spec.shape[1:]):
+def _check_shape(bundle: Path, key: str, spec: OutputSpec | FeatureSpec | None, got: F32) -> None:
+    if spec is not None and tuple(got.shape) != tuple(spec.shape[1:]):
         raise ManifestError(
             f"{bundle / MANIFEST_NAME}: {key}.shape: {list(spec.shape[1:])}, but the model gave {list(got.shape)}",
             hint="the manifest belongs to another model; install the bundle anew",

@@ -10,7 +10,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from edge.behaviour.manifest import MANIFEST_NAME, BehaviourManifest, BehaviourTable, WindowTable
+from edge.behaviour.looks import LookSpec
+from edge.behaviour.manifest import MANIFEST_NAME, BehaviourManifest, BehaviourTable, LookTable, WindowTable
 from export.behaviour.learn import STRETCH
 from export.behaviour.score import RULE
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from edge.behaviour.windows import WindowSpec
     from export.behaviour.learn import Task, Weights
 
 _OPSET = 17
@@ -71,7 +73,7 @@ def write_bundle(
     """Write ``NAME.onnx`` and the manifest.
 
     :param learnt: by name: task, weights, threshold, figures.
-    :param persons: the detector whose boxes were learnt from.
+    :param persons: the detector whose boxes and maps were learnt from.
     """
     out.mkdir(parents=True, exist_ok=True)
     tables = {}
@@ -82,7 +84,7 @@ def write_bundle(
             file=f"{name}.onnx",
             sha256=hashlib.sha256(content).hexdigest(),
             size_bytes=len(content),
-            window=WindowTable(**asdict(task.spec)),
+            window=_table(task.spec),
             threshold=limit,
             measured=measured,
         )
@@ -98,3 +100,9 @@ def write_bundle(
     )
     (out / MANIFEST_NAME).write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
     return manifest
+
+
+def _table(spec: WindowSpec | LookSpec) -> WindowTable | LookTable:
+    if isinstance(spec, LookSpec):
+        return LookTable(seconds=spec.seconds, mean_s=spec.mean_s, channels=spec.channels)
+    return WindowTable(**asdict(spec))

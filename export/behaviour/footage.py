@@ -1,4 +1,4 @@
-"""Clips as what the kiosk makes of them: small pictures and persons, taken once and kept."""
+"""Clips as what the kiosk makes of them: small pictures, persons and looks, taken once and kept."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from edge.behaviour.looks import Looks
 from edge.behaviour.motion import Motion, shrink
 from edge.behaviour.rows import Rows
-from edge.behaviour.watch import MAX_UNSEEN_S
+from edge.behaviour.watch import LINGER_S, MAX_LOST_S, MAX_UNSEEN_S
 from edge.cameras.file import VideoFile
 from edge.errors import CameraEnded, CameraError
 from edge.track.tracker import Tracker
@@ -22,9 +23,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edge.detect.onnx import OnnxDetector
-    from edge.types import F32, F64, U8
+    from edge.types import F32, F64, U8, Bool
 
-    Spoil = Callable[[U8], U8]
+    Change = Callable[[U8], U8]
 
 FPS = 5.0  # as the kiosk judges
 
@@ -33,13 +34,16 @@ FPS = 5.0  # as the kiosk judges
 class Footage:
     """One clip. ``t_s``: (F,) seconds; ``small``: uint8 (F, h, w); ``found``: boxes (N, 4) and scores (N,) of persons.
 
-    ``size``: (width, height) of its frames, pixels.
+    ``size``: (width, height) of its frames, pixels; ``looks``: (F, 2 C), what :class:`edge.behaviour.looks.Looks` makes of
+    each frame, C the channels of the detector's map, 0 where it has none; ``there``: (F,), whether it is known.
     """
 
     t_s: F64
     small: U8
     size: tuple[int, int]
     found: tuple[tuple[F32, F32], ...]
+    looks: F32
+    there: Bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,21 +56,22 @@ class Moment:
     xyxy: F32
 
 
-def footage(clip: Path, detector: OnnxDetector, cache: Path | None, *, spoil: Spoil | None = None) -> Footage:
+def footage(clip: Path, detector: OnnxDetector, cache: Path | None, *, change: Change | None = None) -> Footage:
     """A clip's footage, from the cache if it was taken with the same detector.
 
     :param cache: folder; None: nothing is kept.
-    :param spoil: makes every picture worse before anything looks at it.
+    :param change: what becomes of every picture before anything looks at it.
     :raises DatasetError: the clip cannot be read.
     """
     kept = cache / f"{clip.stem}.npz" if cache else None
     if kept and kept.is_file():
         with np.load(kept) as z:
-            if str(z["persons"]) == detector.model:
+            if str(z["persons"]) == detector.model and "looks" in z:
                 ends = np.cumsum(z["count"])[:-1]
                 found = zip(np.split(z["xyxy"], ends), np.split(z["score"], ends), strict=True)
-                return Footage(z["t_s"], z["small"], (int(z["size"][0]), int(z["size"][1])), tuple(found))
-    taken = _taken(clip, detector, spoil)
+                size = (int(z["size"][0]), int(z["size"][1]))
+                return Footage(z["t_s"], z["small"], size, tuple(found), z["looks"], z["there"])
+    taken = _taken(clip, detector, change)
     if kept:
         kept.parent.mkdir(parents=True, exist_ok=True)
         np.savez_compressed(
@@ -77,9 +82,25 @@ def footage(clip: Path, detector: OnnxDetector, cache: Path | None, *, spoil: Sp
             count=np.array([len(s) for _, s in taken.found]),
             xyxy=np.concatenate([b for b, _ in taken.found]),
             score=np.concatenate([s for _, s in taken.found]),
+            looks=taken.looks,
+            there=taken.there,
             persons=np.array(detector.model),
         )
     return taken
+
+
+def busy(clip: Footage) -> Iterator[tuple[float, bool, bool]]:
+    """For each frame: its time, whether somebody is there to say it of, and whether the kiosk looks at it.
+
+    As if somebody had been seen just before: clips start in the middle of things, people in front of a machine do not.
+    """
+    tracker, last_s = Tracker(), float(clip.t_s[0]) if len(clip.t_s) else 0.0
+    for at_s, (boxes, scores) in zip(clip.t_s, clip.found, strict=True):
+        t_s = float(at_s)
+        seen = Detections(boxes.copy(), scores.copy(), np.zeros(len(scores), np.int64))
+        unseen_s = tracker.update(seen, t_s, size=clip.size).unseen_s
+        last_s = t_s if (unseen_s <= MAX_UNSEEN_S).any() else last_s
+        yield t_s, bool((unseen_s <= MAX_LOST_S).any()), t_s - last_s <= LINGER_S
 
 
 def moments(clip: Footage) -> Iterator[Moment]:
@@ -99,7 +120,12 @@ def moments(clip: Footage) -> Iterator[Moment]:
         yield Moment(t_s, names, rows.update(names, tracks.xyxy, field, t_s, clip.size), tracks.xyxy)
 
 
-def surveillance(seed: int) -> Spoil:
+def mirror(image: U8) -> U8:
+    """Left for right: what people do stays the same."""
+    return np.ascontiguousarray(image[:, ::-1])
+
+
+def surveillance(seed: int) -> Change:
     """Makes pictures look like a cheap surveillance camera's: few pixels, soft, dark, noisy, hard compressed, half of the time grey."""
     rng = np.random.default_rng(seed)
     grey, gamma, gain, noise = rng.random() < 0.5, rng.uniform(0.8, 1.6), rng.uniform(0.5, 1.0), rng.uniform(4, 10)
@@ -120,23 +146,27 @@ def surveillance(seed: int) -> Spoil:
     return spoil
 
 
-def _taken(clip: Path, detector: OnnxDetector, spoil: Spoil | None) -> Footage:
+def _taken(clip: Path, detector: OnnxDetector, change: Change | None) -> Footage:
     source = VideoFile(clip, name="clip", max_fps=FPS)
-    times, pictures, found = [], [], []
-    size = (0, 0)
+    times, pictures, found, glances = [], [], [], []
+    looks, size = Looks(), (0, 0)
     try:
         while True:
             frame = source.read(0.0)
-            image = spoil(frame.image) if spoil else frame.image
+            image = change(frame.image) if change else frame.image
             size = (image.shape[1], image.shape[0])
             seen = detector.detect_image(image)
             times.append(frame.t_mono_s)
             pictures.append(shrink(image))
             found.append((seen.xyxy, seen.score))
+            glances.append(looks.update(seen.features, frame.t_mono_s) if seen.features else None)
     except CameraEnded:
         pass
     except CameraError as error:
         raise DatasetError(f"{clip}: {error.message}", hint=error.hint) from error
     finally:
         source.close()
-    return Footage(np.array(times), np.stack(pictures), size, tuple(found))
+    there = np.array([glance is not None for glance in glances])
+    width = next((len(g.looks) for g in glances if g is not None), 0)
+    rows = np.stack([np.zeros(width, np.float32) if g is None else g.looks for g in glances])
+    return Footage(np.array(times), np.stack(pictures), size, tuple(found), rows, there)

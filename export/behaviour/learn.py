@@ -10,9 +10,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.preprocessing import StandardScaler
 
-from edge.behaviour.rows import together
-from edge.behaviour.windows import Windows, WindowSpec
-from export.behaviour.footage import Moment, moments
+from edge.behaviour.looks import LookSpec, LookWindow
+from edge.behaviour.windows import Windows
+from export.behaviour.footage import Moment, busy, moments
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from edge.behaviour.windows import WindowSpec
     from edge.types import F32, F64, I64
     from export.behaviour.footage import Footage
     from export.behaviour.truth import Clip
@@ -27,16 +28,21 @@ if TYPE_CHECKING:
     Labels = npt.NDArray[np.int8]  # 1: shows it, 0: does not, -1: too near to say
 
 STRETCH = 5.0  # features are log(1 + 5 x): differences between slow and slower count, too
-_STRENGTH = 0.1  # inverse of the regularisation
+_ALL = 0  # the name of all people as one
 _FEW = 8  # scenes with the behaviour; with no more, each scene is left out in turn
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A behaviour to learn, and what is looked at for it."""
+    """A behaviour to learn, and what is looked at for it.
+
+    ``strength``: the inverse of the regularisation; ``versions``: of the clips, that are learnt from besides themselves.
+    """
 
     name: str
-    spec: WindowSpec
+    spec: WindowSpec | LookSpec
+    strength: float = 0.1
+    versions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,35 +88,58 @@ class Outcome:
 
 def sample(task: Task, clip: Clip, footage: Footage) -> Sample:
     """The windows of one clip."""
+    if isinstance(task.spec, LookSpec):
+        return _looked(task.name, task.spec, clip, footage)
     windows, width = Windows(task.spec), footage.size[0]
     kept, ready_each, found, labels = [], [], [], []
-    for seen in moments(footage):
-        moment = seen
-        if task.spec.together:
-            moment = Moment(seen.t_s, *together(seen.rows, seen.xyxy))
+    for moment in moments(footage):
         ready: list[int] = []
         if moment.names:
             ready, features = windows.features(moment.names, moment.rows, moment.xyxy, moment.t_s, width)
             found.append(features)
-            shown = clip.label(task.name, moment.t_s - task.spec.seconds, moment.t_s)
-            labels += [-1 if shown is None else int(shown)] * len(ready)
+            labels += [_label(task.name, clip, moment.t_s - task.spec.seconds, moment.t_s)] * len(ready)
         kept.append(moment)
         ready_each.append(ready)
-    empty = np.zeros((0, len(task.spec.features)), np.float32)
+    empty = np.zeros((0, task.spec.width), np.float32)
     return Sample(clip, kept, ready_each, np.concatenate(found) if found else empty, np.array(labels, np.int8), width)
 
 
-def fit(samples: Sequence[Sample], scene: Mapping[Path, int]) -> Weights:
+def _looked(name: str, spec: LookSpec, clip: Clip, footage: Footage) -> Sample:
+    """As the kiosk looks: while somebody is there and a little longer; what it finds is said while somebody is there."""
+    window = LookWindow(spec)
+    kept, ready_each, found, labels = [], [], [np.zeros((0, spec.width), np.float32)], []
+    looked = False
+    for (t_s, people, looks_now), looks, there in zip(busy(footage), footage.looks, footage.there, strict=True):
+        ready: list[int] = []
+        if looks_now and looked and there:  # the first look after a pause has nothing before it
+            features = window.features(looks, t_s)
+            ready = [_ALL] * len(features)
+            found.append(features)
+            labels += [_label(name, clip, t_s - spec.seconds, t_s)] * len(features)
+        looked = looks_now
+        kept.append(Moment(t_s, [_ALL] if people else [], looks[None], np.zeros((1, 4), np.float32)))
+        ready_each.append(ready)
+    return Sample(clip, kept, ready_each, np.concatenate(found), np.array(labels, np.int8), footage.size[0])
+
+
+def _label(name: str, clip: Clip, start_s: float, end_s: float) -> int:
+    shown = clip.label(name, start_s, end_s)
+    return -1 if shown is None else int(shown)
+
+
+def fit(task: Task, samples: Sequence[Sample], scene: Mapping[Path, int]) -> Weights:
     """Learn from all windows that can be told; every scene counts the same within its kind."""
     features = np.concatenate([s.features for s in samples])
     label = np.concatenate([s.label for s in samples])
     group = np.concatenate([np.full(len(s.label), scene[s.clip.path]) for s in samples]).astype(np.int64)
     chosen = label >= 0
-    return _fitted(features[chosen], label[chosen], group[chosen])
+    return _fitted(features[chosen], label[chosen], group[chosen], task.strength)
 
 
 def answers(task: Task, weights: Weights, one: Sample) -> list[F32]:
-    """For each moment of a clip: what the kiosk would have said of each person."""
+    """For each moment of a clip: what the kiosk would have said of each person, or of all of them as one."""
+    if isinstance(task.spec, LookSpec):
+        return _look_answers(task.spec, weights, one)
     windows, at, said = Windows(task.spec), 0, []
     for moment, ready in zip(one.moments, one.ready, strict=True):
         if not moment.names:
@@ -123,23 +152,28 @@ def answers(task: Task, weights: Weights, one: Sample) -> list[F32]:
     return said
 
 
-def cross_validate(
-    task: Task, samples: Sequence[Sequence[Sample]], scene: Mapping[Path, int], *, learn_from: int = 0, seed: int = 0
-) -> list[Outcome]:
-    """Every clip judged by a model that was learnt without its scene.
+def _look_answers(spec: LookSpec, weights: Weights, one: Sample) -> list[F32]:
+    window, at, said = LookWindow(spec), 0, []
+    probability = weights.probability(one.features)
+    for moment, ready in zip(one.moments, one.ready, strict=True):
+        likely = window.mean(probability[at : at + len(ready)], moment.t_s)
+        at += len(ready)
+        said.append(np.array([likely] * len(moment.names), np.float32))
+    return said
 
-    :param samples: for each clip the windows to judge, and maybe other versions of them.
-    :param learn_from: which version is learnt from; the first one where there is no other.
-    """
-    clips = [s[0].clip for s in samples]
+
+def cross_validate(
+    task: Task, judged: Sequence[Sample], learnt: Sequence[Sample], scene: Mapping[Path, int], *, seed: int = 0
+) -> list[Outcome]:
+    """Every clip of ``judged`` judged by a model that was learnt from ``learnt`` without its scene."""
+    clips = [s.clip for s in judged]
     shows = np.array([c.shows(task.name) for c in clips])
     groups = np.array([scene[c.path] for c in clips])
     outcomes = []
     for fold in _folds(shows, groups, seed):
         left_out = set(groups[fold].tolist())
-        known = [s[min(learn_from, len(s) - 1)] for s in samples if scene[s[0].clip.path] not in left_out]
-        weights = fit(known, scene)
-        outcomes += [_outcome(task, weights, samples[k][0], int(groups[k])) for k in fold]
+        weights = fit(task, [s for s in learnt if scene[s.clip.path] not in left_out], scene)
+        outcomes += [_outcome(task, weights, judged[k], int(groups[k])) for k in fold]
     return outcomes
 
 
@@ -164,7 +198,7 @@ def _outcome(task: Task, weights: Weights, one: Sample, scene: int) -> Outcome:
     return Outcome(one.clip, scene, shown, silent)
 
 
-def _fitted(features: F32, label: Labels, group: I64) -> Weights:
+def _fitted(features: F32, label: Labels, group: I64, strength: float) -> Weights:
     weight = np.zeros(len(label))
     for kind in (0, 1):
         own = np.unique(group[label == kind])
@@ -172,6 +206,6 @@ def _fitted(features: F32, label: Labels, group: I64) -> Weights:
             mine = (label == kind) & (group == one)
             weight[mine] = 1 / mine.sum() / len(own)
     scaler = StandardScaler().fit(np.log1p(STRETCH * np.abs(features)))
-    model = LogisticRegression(C=_STRENGTH, max_iter=1000)
+    model = LogisticRegression(C=strength, max_iter=1000)
     model.fit(scaler.transform(np.log1p(STRETCH * np.abs(features))), label, sample_weight=weight * len(label) / 2)
     return Weights(scaler.mean_, scaler.scale_, model.coef_[0], float(model.intercept_[0]))

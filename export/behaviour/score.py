@@ -14,16 +14,28 @@ if TYPE_CHECKING:
 RULE = (
     "Out of fold (each scene judged by a model that has not seen it): halfway between the highest answer given to footage"
     " without the behaviour, after as many false alarms as allowed, and the next higher answer given to a clip with it."
+    " Of clips of machines and of anything else, other numbers of false alarms are allowed (`allowed` under each"
+    " behaviour's figures), and the next higher answer is one given to a clip of machines."
 )
 _MOST = 0.99
 
 
-def threshold(outcomes: Sequence[Outcome], *, allowed: int) -> float:
-    """By :data:`RULE`. ``allowed``: clips without the behaviour that may answer."""
-    silent = sorted((o.silent for o in outcomes), reverse=True)
-    floor = max(silent[allowed], 0.0) if len(silent) > allowed else 0.0
-    above = [o.shown for o in outcomes if o.shown > floor]
+def threshold(
+    outcomes: Sequence[Outcome], *, allowed: int, apart: Sequence[Outcome] = (), allowed_apart: int = 0
+) -> float:
+    """By :data:`RULE`.
+
+    :param allowed: clips without the behaviour that may answer.
+    :param apart: clips of another kind, with as many of their own that may.
+    """
+    floor = max(_floor(outcomes, allowed), _floor(apart, allowed_apart))
+    above = [o.shown for o in outcomes if o.shown > floor] or [o.shown for o in apart if o.shown > floor]
     return round(min((floor + min(above, default=1.0)) / 2, _MOST), 3)
+
+
+def _floor(outcomes: Sequence[Outcome], allowed: int) -> float:
+    silent = sorted((o.silent for o in outcomes), reverse=True)
+    return max(silent[allowed], 0.0) if len(silent) > allowed else 0.0
 
 
 def figures(outcomes: Sequence[Outcome], limit: float, seconds: float) -> dict[str, float | str]:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from edge.types import F32, F64, U8
     from export.behaviour.footage import Footage
 
 # Labels of events.json that each behaviour is to answer.
@@ -22,8 +23,10 @@ LABELS = {
     "assault": frozenset({"snatch/robbery", "assault/robbery"}),
     "machine_tampering": frozenset({"tampering", "vandalism", "vandalism/tool"}),
 }
-_ALIKE = 0.8  # correlation of two clips' still pictures that makes them one scene ...
-_NEIGHBOURS = 0.6  # ... and of two that stand side by side in the list
+_ALIKE = 0.5  # correlation of two clips' still pictures and of their edges, on average, that makes them one scene;
+_NEIGHBOURS = 0.4  # of two that stand side by side in the list, that of the pictures alone ...
+_TONES = 0.8  # ... or of how much of the picture is how bright
+_STILL = (48, 27)  # px
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,16 +79,15 @@ def read_fights(folder: Path) -> list[Clip]:
 
 
 def scenes(clips: Sequence[Clip], footage: Mapping[Path, Footage]) -> dict[Path, int]:
-    """A number for each clip, the same for clips of one scene: those with the same still picture.
+    """A number for each clip, the same for clips of one scene: those whose still pictures and their edges are alike.
 
-    Neighbours in the list need to be less alike: such sets are cut from longer recordings.
+    Neighbours in the list need only be about as bright: such sets are cut from longer recordings, where the camera
+    pans or the person with it walks. Two scenes taken for one make the test harder, one taken for two makes it a lie.
     """
-    looks = []
-    for clip in clips:
-        still = np.median(footage[clip.path].small, axis=0).astype(np.float32)
-        look = cv2.resize(still, (48, 27)).ravel()
-        looks.append((look - look.mean()) / (look.std() + 1e-6))
-    alike = np.array(looks) @ np.array(looks).T / looks[0].size
+    stills = [np.median(footage[clip.path].small, axis=0).astype(np.float32) for clip in clips]
+    pictures = _correlation([cv2.resize(still, _STILL) for still in stills])
+    alike = (pictures + _correlation([_edges(still) for still in stills])) / 2
+    tones = _correlation([_tones(footage[clip.path].small) for clip in clips])
     root = list(range(len(clips)))
 
     def top(k: int) -> int:
@@ -96,7 +98,8 @@ def scenes(clips: Sequence[Clip], footage: Mapping[Path, Footage]) -> dict[Path,
     for i in range(len(clips)):
         for j in range(i):
             side_by_side = i - j == 1 and clips[i].path.parent == clips[j].path.parent
-            if alike[i, j] > (_NEIGHBOURS if side_by_side else _ALIKE):
+            near = side_by_side and max(tones[i, j] - _TONES, pictures[i, j] - _NEIGHBOURS) > 0
+            if alike[i, j] > _ALIKE or near:
                 root[top(i)] = top(j)
     by_name: dict[str, int] = {}
     for k, clip in enumerate(clips):  # one recording in several clips: "36a" and "36b"
@@ -104,3 +107,23 @@ def scenes(clips: Sequence[Clip], footage: Mapping[Path, Footage]) -> dict[Path,
         if clip.events and stem[-1].isalpha() and stem[-2:-1].isdigit():
             root[top(k)] = top(by_name.setdefault(stem[:-1], k))
     return {clip.path: top(k) for k, clip in enumerate(clips)}
+
+
+def _correlation(rows: Sequence[F32]) -> F64:
+    """(N, N) of N arrays of one shape."""
+    flat = np.stack([row.ravel() for row in rows]).astype(np.float64)
+    flat -= flat.mean(axis=1, keepdims=True)
+    flat /= flat.std(axis=1, keepdims=True) + 1e-6
+    found: F64 = flat @ flat.T / flat.shape[1]
+    return found
+
+
+def _edges(still: F32) -> F32:
+    size = np.log1p(np.hypot(cv2.Sobel(still, cv2.CV_32F, 1, 0), cv2.Sobel(still, cv2.CV_32F, 0, 1)))
+    soft = cv2.resize(cv2.GaussianBlur(size, (0, 0), 1.5), _STILL, interpolation=cv2.INTER_AREA)
+    return np.asarray(soft, np.float32)
+
+
+def _tones(pictures: U8) -> F32:
+    counts = np.histogram(pictures, bins=32, range=(0, 256))[0].astype(np.float32)
+    return np.asarray(cv2.GaussianBlur(counts[:, None], (1, 11), 1.0), np.float32)

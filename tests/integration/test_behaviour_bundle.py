@@ -13,6 +13,7 @@ from fakes.scenes import frame, zone
 from edge.app.build_behaviour import behaviour_parts
 from edge.behaviour.manifest import read_behaviour_manifest
 from edge.behaviour.onnx import load_classifiers
+from edge.behaviour.windows import WindowSpec
 from edge.config import Config
 from edge.errors import KioskError, ManifestError
 from edge.incidents import Incidents
@@ -47,7 +48,7 @@ def test_the_shipped_bundle_knows_every_behaviour_and_answers_with_probabilities
     for name, one in known.items():
         assert one.name == name
         assert 0 < one.threshold < 1
-        width = len(one.spec.features)
+        width = one.spec.width
         rows = np.abs(np.random.default_rng(0).normal(size=(5, width))).astype(np.float32)
         answer = one.probability(rows)
         assert answer.shape == (5,)
@@ -58,6 +59,7 @@ def test_the_shipped_bundle_knows_every_behaviour_and_answers_with_probabilities
 
 def test_standing_still_is_no_tampering() -> None:
     known = load_classifiers(shipped_behaviour())["machine_tampering"]
+    assert isinstance(known.spec, WindowSpec)
     still = np.array([[1.0 if n.endswith("stature") else 0.01 for n in known.spec.features]], np.float32)
     assert known.probability(still)[0] < known.threshold / 2
 
@@ -73,7 +75,7 @@ def test_a_changed_model_is_refused(bundle: Path) -> None:
     ("edit", "says"),
     [
         (lambda m: m["behaviours"]["assault"].update(file="../assault.onnx"), "plain file name"),
-        (lambda m: m["behaviours"]["assault"]["window"].update(features=["median:mood"]), "median:mood"),
+        (lambda m: m["behaviours"]["machine_tampering"]["window"].update(features=["median:mood"]), "median:mood"),
         (lambda m: m["behaviours"]["assault"].update(threshold=2.0), "less than or equal to 1"),
         (lambda m: m.update(schema_version=2), "schema_version"),
         (lambda m: m.update(colour="red"), "colour"),

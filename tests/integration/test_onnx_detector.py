@@ -120,7 +120,7 @@ def test_a_model_that_is_none_is_refused_even_with_a_fitting_hash(bundle: Path) 
 @pytest.mark.parametrize(
     ("key", "change"),
     [
-        ("input", lambda t: t["input"].update(height=288)),
+        ("input", lambda t: (t["input"].update(height=288), t["outputs"].update(features=None))),
         ("input.name", lambda t: t["input"].update(name="picture")),
         ("outputs.boxes", lambda t: [t["outputs"][k]["shape"].__setitem__(2, 100) for k in ("boxes", "scores")]),
         ("outputs.scores.name", lambda t: t["outputs"]["scores"].update(name="probabilities")),

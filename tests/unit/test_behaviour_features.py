@@ -9,7 +9,7 @@ from fakes.behaviour import SPEC, FakeClassifier
 from fakes.scenes import Thing, frame, tracks
 
 from edge.behaviour.motion import LONG_SIDE, Motion, shrink
-from edge.behaviour.rows import COLUMNS, Rows, together
+from edge.behaviour.rows import COLUMNS, Rows
 from edge.behaviour.watch import BehaviourWatch
 from edge.behaviour.windows import Windows, WindowSpec
 from edge.types import BEHAVIOURS
@@ -192,7 +192,7 @@ def test_who_works_hard_on_the_spot_is_told_from_who_stands() -> None:
             image = np.full((360, 640, 3), 80, np.uint8)
             shift = int(rng.integers(-12, 13)) if busy else 0  # arms, not the body
             image[200:260, 300 + shift : 340 + shift] = np.kron(COAT[:30, :20], np.ones((2, 2)))[..., None]
-            motion, behaviour = watch.update(replace(shot, image=image), tracks(Thing(1, x=320)))
+            motion, behaviour = watch.update(replace(shot, image=image), tracks(Thing(1, x=320)), None)
             likely = float(behaviour[0, column_])
         assert (likely > 0.8) is busy
         assert (motion[0] > 0.001) == busy
@@ -213,7 +213,7 @@ def test_a_look_beforehand_changes_nothing_and_only_counts_for_its_own_picture()
         for shot in shots:
             for one in before(shot):
                 watch.look(one)
-            motions.append(float(watch.update(shot, tracks(Thing(1, x=320)))[0][0]))
+            motions.append(float(watch.update(shot, tracks(Thing(1, x=320)), None)[0][0]))
         told.append(motions)
     assert max(told[0]) > 0
     assert told[1] == told[0]
@@ -223,7 +223,7 @@ def test_a_look_beforehand_changes_nothing_and_only_counts_for_its_own_picture()
 def test_nobody_costs_nothing_and_gives_empty_answers() -> None:
     watch = _watch()
     for shown in (tracks(), tracks(Thing(1, cls=3)), tracks(Thing(1, unseen_s=2.0))):
-        motion, behaviour = watch.update(frame(0.0), shown)
+        motion, behaviour = watch.update(frame(0.0), shown, None)
         assert motion is not None
         assert motion.shape == (len(shown),)
         assert behaviour.shape == (len(shown), len(BEHAVIOURS))
@@ -231,30 +231,6 @@ def test_nobody_costs_nothing_and_gives_empty_answers() -> None:
 
 
 def test_limbs_that_nobody_asks_about_are_not_told() -> None:
-    motion, behaviour = _watch(limbs=False).update(frame(0.0), tracks(Thing(1)))
+    motion, behaviour = _watch(limbs=False).update(frame(0.0), tracks(Thing(1)), None)
     assert motion is None
     assert len(behaviour) == 1
-
-
-def test_what_people_do_together_is_said_of_the_liveliest() -> None:
-    spec = replace(SPEC, together=True, max_move=99.0)
-    watch = BehaviourWatch(person_classes=[0], classifiers=[FakeClassifier("assault", spec=spec, above=0.005)])
-    rng = np.random.default_rng(1)
-    for k in range(20):
-        shot = frame(k * 0.2)
-        image = np.full((360, 640, 3), 80, np.uint8)
-        shift = int(rng.integers(-12, 13))
-        image[200:260, 300 + shift : 340 + shift] = np.kron(COAT[:30, :20], np.ones((2, 2)))[..., None]
-        _, behaviour = watch.update(replace(shot, image=image), tracks(Thing(1, x=320), Thing(2, x=500)))
-    assert behaviour[0, BEHAVIOURS.index("assault")] > 0.5
-    assert behaviour[1, BEHAVIOURS.index("assault")] == 0.0
-
-
-def test_together_everybody_is_one() -> None:
-    rows = np.arange(2 * len(COLUMNS), dtype=np.float32).reshape(2, -1)
-    names, one, box = together(rows, np.array([[0, 5, 10, 20], [5, 0, 30, 9]], np.float32))
-    assert names == [0]
-    assert box.tolist() == [[0, 0, 30, 20]]
-    assert column(one, "speed") == rows[1, 0]
-    assert column(one, "gap") == rows[0, COLUMNS.index("gap")]
-    assert together(rows[:0], np.zeros((0, 4), np.float32))[0] == []

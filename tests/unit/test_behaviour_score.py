@@ -28,6 +28,13 @@ def test_the_threshold_is_halfway_between_what_must_stay_silent_and_what_is_foun
     assert threshold([*WITH, *WITHOUT], allowed=1) == pytest.approx(0.25)
 
 
+def test_footage_of_another_kind_is_counted_apart() -> None:
+    apart = [Made(-1, 0.85), Made(-1, 0.75), Made(0.95, -1)]
+    assert threshold([*WITH, *WITHOUT], allowed=0, apart=apart) == pytest.approx(0.875)
+    assert threshold([*WITH, *WITHOUT], allowed=0, apart=apart, allowed_apart=1) == pytest.approx(0.775)
+    assert threshold([*WITH, *WITHOUT], allowed=0, apart=apart, allowed_apart=2) == pytest.approx(0.7)
+
+
 def test_where_nothing_stands_out_the_threshold_stays_above_all_that_must_be_silent() -> None:
     assert threshold([Made(0.3, -1), Made(-1, 0.9)], allowed=0) == pytest.approx(0.95)
     assert threshold([Made(0.5, -1)], allowed=0) == pytest.approx(0.25)
