@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from edge.rules.distance import feet_px, floor_gap, heights_px
+from edge.rules.distance import floor_gap
 from edge.rules.dwell import DwellClock, ids, persons, zones_of
 from edge.types import Observation, Severity, ZoneKind
 
@@ -96,13 +96,13 @@ class Crowding:
 
     def _pair(self, scene: Scene, at_machine: npt.NDArray[np.intp], people: npt.NDArray[np.intp]) -> tuple[int, ...]:
         """Somebody at the machine and the one nearest to them, if within reach."""
-        points, heights, names = feet_px(scene.tracks), heights_px(scene.tracks), scene.tracks.track_id
+        boxes, names = scene.tracks.xyxy.astype(np.float64), scene.tracks.track_id
         best: tuple[float, tuple[int, ...]] = (self._reach, ())
         for user in at_machine:
             others = people[people != user]
             if not len(others):
                 continue
-            gap = floor_gap(points[user], points[others], heights[others], float(heights[user]))
+            gap = floor_gap(boxes[user], boxes[others])
             nearest = int(np.argmin(gap))
             if gap[nearest] < best[0]:
                 best = (float(gap[nearest]), tuple(sorted((int(names[user]), int(names[others[nearest]])))))

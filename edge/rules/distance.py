@@ -11,8 +11,13 @@ from edge.zones import contains
 if TYPE_CHECKING:
     from edge.types import F32, F64, Bool, Scene, Tracks, Zone
 
-# A camera that looks down shows a step towards it about half as long as a step to the side.
-_DEPTH_STRETCH = 2.0
+# A person: metres tall, broad with arms, and from front to back.
+_TALL, _BROAD, _DEEP = 1.7, 0.65, 0.35
+# Cameras that look down by so much, straight down first: height over width of who stands there, and how much longer a
+# step towards the camera is than it looks, beside a step to the side.
+_DOWN = np.radians([90.0, 75.0, 60.0, 45.0, 30.0])
+_SLENDER = (_TALL * np.cos(_DOWN) + _DEEP * np.sin(_DOWN)) / _BROAD
+_STRETCH = 1 / np.sin(_DOWN)
 _GRID = 66  # samples across a zone
 
 
@@ -21,7 +26,7 @@ def feet_px(tracks: Tracks) -> F64:
     return feet_of(tracks.xyxy)
 
 
-def feet_of(xyxy: F32) -> F64:
+def feet_of(xyxy: F32 | F64) -> F64:
     """Bottom centres of boxes (M, 4): (M, 2), pixels."""
     box = xyxy.astype(np.float64)
     return np.stack([(box[:, 0] + box[:, 2]) / 2, box[:, 3]], axis=1)
@@ -71,13 +76,21 @@ def deepest_px(zone: Zone, size: tuple[int, int]) -> float:
     return float(to_edge_px(inside * size, zone, size).max(initial=0.0))
 
 
-def floor_gap(one: F64, others: F64, heights: F64, height: float) -> F64:
-    """Distance (M,) on the floor between one pair of feet and others (M, 2), in body heights, roughly.
+def floor_gap(one: F64, others: F64) -> F64:
+    """Distance (M,) on the floor between the feet of one person (4,) and of others (M, 4), boxes, in body heights, roughly.
 
-    Good for "within arm's reach" of people near each other, for a camera that looks down at 20 to 45 degrees.
+    Good for "within arm's reach" of people near each other, for a camera that looks down at 20 degrees or more. The steeper
+    it looks, the shorter people are for their width, and the less a step towards it is foreshortened: the more slender
+    of two boxes says how steep (whoever bends or is cut off by the picture's edge is stouter than they stand), and
+    the larger of height and width, the latter by what people measure, how large somebody is.
     """
-    scale = (heights + height) / 2
-    gap: F64 = np.hypot(others[:, 0] - one[0], _DEPTH_STRETCH * (others[:, 1] - one[1])) / np.maximum(scale, 1.0)
+    boxes = np.concatenate([one[None], others])
+    width, height = np.maximum(boxes[:, 2] - boxes[:, 0], 1.0), np.maximum(boxes[:, 3] - boxes[:, 1], 1.0)
+    tall = np.maximum(height, width * (_TALL / _BROAD))
+    depth = np.interp(np.maximum(height[0] / width[0], height[1:] / width[1:]), _SLENDER, _STRETCH)
+    feet = feet_of(boxes)
+    away = feet[1:] - feet[0]
+    gap: F64 = np.hypot(away[:, 0], depth * away[:, 1]) / ((tall[1:] + tall[0]) / 2)
     return gap
 
 

@@ -94,7 +94,24 @@ def test_distance_to_the_edge_forgets_the_borders_of_the_picture() -> None:
     assert deepest_px(zone(ZoneKind.LOBBY, 0.25, 0.25, 0.75, 0.75), SIZE) == pytest.approx(90, abs=4)
 
 
+def standing(x: float, feet: float, *, width: float, height: float) -> np.ndarray:
+    return np.array([x - width / 2, feet - height, x + width / 2, feet])
+
+
 def test_a_step_in_depth_counts_for_more_than_one_to_the_side() -> None:
-    others = np.array([[160.0, 200.0], [100.0, 230.0]])
-    gap = floor_gap(np.array([100.0, 200.0]), others, np.array([150.0, 150.0]), 150.0)
+    one = standing(100, 200, width=50, height=150)
+    gap = floor_gap(one, np.array([standing(160, 200, width=50, height=150), standing(100, 230, width=50, height=150)]))
     assert gap.tolist() == pytest.approx([0.4, 0.4])
+
+
+def test_seen_from_above_a_step_in_depth_is_hardly_shortened_and_width_says_how_large_people_are() -> None:
+    # At 60 degrees 100 px to the metre: 115 px tall, 65 px broad; 0.85 m apart, to the side and in depth.
+    one = standing(100, 200, width=65, height=115)
+    apart = [
+        standing(185, 200, width=65, height=115),
+        standing(100, 200 + 85 * np.sin(np.pi / 3), width=65, height=115),
+    ]
+    assert floor_gap(one, np.array(apart)).tolist() == pytest.approx([0.5, 0.5], abs=0.01)
+    # Somebody who bends there is stouter, and no nearer for that.
+    bent = np.array([standing(185, 200, width=65, height=80)])
+    assert floor_gap(one, bent).tolist() == pytest.approx([0.5], abs=0.01)
