@@ -30,7 +30,17 @@ if TYPE_CHECKING:
     from edge.config import Config
 
 CAPTURE, STORE = "capture and decode", ("draw", "encode", "write")
-_STAGES = (CAPTURE, "letterbox", "inference", "decode and NMS", "track", "zones and rules", "incidents", *STORE)
+_STAGES = (
+    CAPTURE,
+    "letterbox",
+    "inference",
+    "decode and NMS",
+    "track",
+    "movement",
+    "zones and rules",
+    "incidents",
+    *STORE,
+)
 _LIVE_S = 30.0
 _TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -63,7 +73,7 @@ class Stopwatch:
 
 
 class _Timed:
-    """A part whose ``update`` ends with a mark; everything else is the part's own."""
+    """A part whose ``update`` and ``look`` end with a mark; everything else is the part's own."""
 
     def __init__(self, part: Any, name: str, watch: Stopwatch) -> None:
         self._part, self._name, self._watch = part, name, watch
@@ -75,6 +85,10 @@ class _Timed:
         found = self._part.update(*args, **kwargs)
         self._watch.mark(self._name)
         return found
+
+    def look(self, *args: Any) -> None:
+        self._part.look(*args)
+        self._watch.mark(self._name)
 
 
 @dataclass(slots=True)
@@ -108,6 +122,7 @@ def bench(config: Config, config_path: Path, *, clip: Path | None, frames: int, 
         line,
         gate=None,
         tracker=_Timed(line.tracker, "track", watch),  # type: ignore[arg-type]
+        behaviour=line.behaviour and _Timed(line.behaviour, "movement", watch),
         rules=[_Timed(rule, "zones and rules", watch) for rule in line.rules],
     )
     pipeline = Pipeline(

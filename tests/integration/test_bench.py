@@ -33,6 +33,7 @@ def test_every_stage_of_a_frame_is_measured(tmp_path: Path) -> None:
         "inference",
         "decode and NMS",
         "track",
+        "movement",
         "zones and rules",
         "incidents",
         "draw",
