@@ -55,6 +55,9 @@ class MachineTampering:
         likely = np.zeros(len(people), np.bool_)
         if scene.behaviour is not None:
             likely = people & (scene.behaviour[:, _COLUMN] >= self._threshold)
+        if not likely.any():  # as in nearly all frames: where they stand need not be asked
+            self._clock.update((), scene.frame.t_mono_s)
+            return []
         places = [(zone, likely & there) for zone, there in self._places(scene)]
         doing = {int(t) for _, who in places for t in ids(scene, who)}
         since = self._clock.update(doing, scene.frame.t_mono_s)

@@ -75,6 +75,10 @@ class RestrictedArea:
     def _entered_in(self, scene: Scene, zone: Zone, inside: Bool) -> Bool:
         """Who is inside and was so by the margin at least once since they came in."""
         size, tracks = scene.frame.size, scene.tracks
+        if not inside.any():  # as in most frames: only who is out of sight in there stays entered
+            hidden = tracks.track_id[tracks.unseen_s > 0].tolist()
+            self._entered[zone.name] = self._entered.get(zone.name, set()) & set(hidden)
+            return inside
         key = (zone.name, size)
         if key not in self._deepest:
             self._deepest = {k: v for k, v in self._deepest.items() if k[0] != zone.name}

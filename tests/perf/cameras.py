@@ -9,6 +9,7 @@ every second: processor time of all its processes per judged frame, age of the n
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import subprocess
@@ -101,7 +102,11 @@ def _health() -> dict[str, Any]:
 
 
 def _tree(pid: int) -> list[int]:
-    kids = [kid for task in Path(f"/proc/{pid}/task").iterdir() for kid in (task / "children").read_text().split()]
+    """A process and all below it; any of its threads may have started one."""
+    kids: list[str] = []
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        with contextlib.suppress(OSError):  # that thread is over
+            kids += (task / "children").read_text().split()
     return [pid, *(p for kid in kids for p in _tree(int(kid)))]
 
 
