@@ -34,10 +34,10 @@ attempt "the service runs" sh -c "systemctl is-active kiosk-guard && systemctl s
 systemctl stop kiosk-guard
 attempt "the runtime can be imported" /opt/kiosk-guard/current/bin/python -c \
   "import cv2, numpy, onnxruntime; print(cv2.__version__, numpy.__version__, onnxruntime.__version__)"
-# (no Raspberry Pi, so it was not installed here)
+# (no Raspberry Pi, so it was not installed here; from /run nothing may be executed)
 for wheel in /root/lgpio-*.whl; do
-  [ ! -e "$wheel" ] || attempt "the pin driver can be imported" sh -c "python3 -m zipfile -e $wheel /run/lgpio &&
-    PYTHONPATH=/run/lgpio /opt/kiosk-guard/current/bin/python -c \"import lgpio, gpiozero; print(lgpio.__file__)\""
+  [ ! -e "$wheel" ] || attempt "the pin driver can be imported" sh -c "python3 -m zipfile -e $wheel /root/lgpio &&
+    PYTHONPATH=/root/lgpio /opt/kiosk-guard/current/bin/python -c \"import lgpio, gpiozero; print(lgpio.__file__)\""
 done
 attempt "the model answers its pictures as where it was made" kiosk-guard model verify
 attempt "bench measures a clip" kiosk-guard bench --choose --frames 3 --clip /root/lobby.mp4
