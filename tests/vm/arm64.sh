@@ -6,7 +6,7 @@
 # install.sh --root lays everything down on a Debian for arm64; at its first boot that installs itself, then its model
 # answers the pictures that came with it, and bench measures a few frames. The emulator is 20 to 140 times slower than a
 # processor of this machine: its times say nothing. Needs root, git, mmdebstrap, qemu-system-arm and qemu-user-static
-# with binfmt-support; 69: it cannot be run here. Takes about 40 minutes on two free processors. Closes with
+# with binfmt-support; 69: it cannot be run here. Takes half an hour on two busy processors. Closes with
 # 'N passed, N failed'; the console of the machine is left in $KG_BOX_DIR, if that is set.
 # shellcheck disable=SC2016  # words for the shell inside, expanded there
 set -euo pipefail
@@ -20,7 +20,7 @@ HOURS=${KG_ARM64_HOURS:-3} # longer than that is a hang
 
 # What the machine says about itself on its console, once the first boot is over.
 PROBE='#!/bin/sh
-tell() { printf "%s\n" "box> $*" >/dev/console; }
+tell() { printf "\n%s\n" "box> $*" >/dev/console; } # (a login prompt may stand in the line)
 attempt() { # NAME COMMAND...
   name=$1; shift
   if "$@" >/run/said 2>&1; then tell "ok: $name"; else tell "FAILED: $name"; fi

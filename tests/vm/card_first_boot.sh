@@ -4,7 +4,7 @@
 #   sudo tests/vm/card_first_boot.sh [bookworm|trixie]       (default: bookworm)
 #
 # Needs root, git, mmdebstrap, systemd-container and python3 of the suite's processor; a network to make the root and the
-# wheelhouse. 69: it cannot be run here. Takes about 6 minutes, 4 of them downloads. Closes with 'N passed, N failed'.
+# wheelhouse. 69: it cannot be run here. Takes about 9 minutes. Closes with 'N passed, N failed'.
 # shellcheck disable=SC2016  # words for the shell inside, expanded there
 set -euo pipefail
 

@@ -5,7 +5,7 @@
 #
 # The server is in the container, too: https, with an authority of its own. A good release, one that does not run, a forged
 # one, a server that is away, a model; and install.sh and the updater at the same time. Needs what box_lifecycle.sh needs;
-# 69: it cannot be run here. Takes about 6 minutes. Closes with 'N passed, N failed'.
+# 69: it cannot be run here. Takes about 8 minutes. Closes with 'N passed, N failed'.
 # shellcheck disable=SC2016  # words for the shell inside, expanded there
 set -euo pipefail
 
