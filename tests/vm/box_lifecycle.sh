@@ -128,9 +128,9 @@ check "the configuration is the operator's" inside 'grep -q "^id = \"mine-1\"" /
 check "new keys are offered" grep -F "[log_of_tomorrow] shiny" "$LOG"
 check "it guards again" guards
 
-# The next version installs but does not run.
+# The next version installs but does not run; it takes some seconds to fail, so that a cut finds install.sh still waiting.
 version 9.0.2
-inside 'sed -i "s/^def _run(args.*/&\n    raise SystemExit(3)/" /root/tree/edge/cli.py
+inside 'sed -i "s/^def _run(args.*/&\n    __import__(\"time\").sleep(3); raise SystemExit(3)/" /root/tree/edge/cli.py
   sed -i "s/^MemoryMax=.*/MemoryMax=901M/" /root/tree/firmware_config/systemd/kiosk-guard.service'
 refill_wheelhouse
 check "an upgrade that does not run is refused" offline 70 "Release 9.0.1 is in place again, the service is active"
