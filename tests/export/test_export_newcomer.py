@@ -104,7 +104,9 @@ def test_one_changed_byte_is_refused_before_anything_is_evaluated(place: Path, t
 def test_a_manifest_that_does_not_match_its_model_is_refused(place: Path, tmp_path: Path) -> None:
     bundle = Path(shutil.copytree(place / "bundle", tmp_path / "bundle"))
     text = (bundle / "manifest.json").read_text()
-    (bundle / "manifest.json").write_text(text.replace('"width": 96', '"width": 128'))
+    (bundle / "manifest.json").write_text(
+        text.replace('"width": 96', '"width": 192').replace('"height": 64', '"height": 128')
+    )
     refused = evaluate(place, bundle)
     assert refused.returncode == EX_CONFIG
     assert "but the model has [1, 64, 96, 3]" in refused.stderr
