@@ -143,6 +143,8 @@ def test_an_interrupted_demo_leaves_no_process_behind(tmp_path: Path, number: si
         stdout=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        # A shell's background job ignores Ctrl-C, and so would all that it starts.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - no other thread is here
     )
     try:
         end = time.monotonic() + 30
