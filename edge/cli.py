@@ -194,7 +194,7 @@ def _check_config(args: argparse.Namespace) -> int:
     detector = build_detector(config, args.file)
     cameras = ", ".join(c.name for c in config.cameras)
     print(f"{args.file}: good; cameras: {cameras}; zones: {len(config.zones)}; model: {detector.model}")
-    for rule, lacks in resting_rules(config, detector.classes, detector.model).items():
+    for rule, lacks in resting_rules(config, detector.classes, detector.map_name).items():
         print(f"rule {rule} rests: the model knows no {', '.join(lacks)}")
     return EX_OK
 

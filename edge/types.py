@@ -82,14 +82,14 @@ class Features:
 
     ``values``: float32 (C, h, w); ``inside``: x1, y1, x2, y2 in whole cells, the part of the map that is picture throughout;
     ``across``: cells per frame pixel, x and y; ``origin``: where the frame's corner lies, in cells, x and y;
-    ``model``: whose map it is, name and version.
+    ``map_name``: whose map it is; of one network's map another's says nothing.
     """
 
     values: F32
     inside: tuple[int, int, int, int]
     across: tuple[float, float]
     origin: tuple[float, float]
-    model: str
+    map_name: str
 
     def __post_init__(self) -> None:
         _column("Features", "values", self.values, _F32, (None, None, None))

@@ -229,7 +229,7 @@ def _describe(
                     choices.precise, floor=choices.threshold_floor, default=choices.threshold
                 ),
                 nms_iou=args.nms_iou,
-                features=tap.features_of(content),
+                features=tap.features_of(content, model.map_sha256),
                 low_precision=found.low_precision,
                 metrics=measured.views,
                 threshold_set=measured.threshold_set,

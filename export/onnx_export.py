@@ -17,6 +17,7 @@ from ultralytics import YOLO
 from export.arrange import tidy
 from export.errors import ExportError, MissingInputError
 from export.graph import BOXES_NAME, INPUT_NAME, SCORES_NAME
+from export.stages import map_sha256
 
 # Old enough for every onnxruntime we support, new enough for per-channel QuantizeLinear.
 OPSET = 17
@@ -26,7 +27,8 @@ OPSET = 17
 class FloatModel:
     """A float graph with its facts. Input uint8 (1, height, width, 3) BGR, already letterboxed.
 
-    ``anchors``: columns of both outputs, float32 (1, 4, anchors) and (1, classes, anchors).
+    ``anchors``: columns of both outputs, float32 (1, 4, anchors) and (1, classes, anchors). ``map_sha256``: whose map it
+    makes, as :func:`export.stages.map_sha256` has it.
     """
 
     graph: onnx.ModelProto
@@ -34,6 +36,7 @@ class FloatModel:
     height: int
     width: int
     anchors: int
+    map_sha256: str
 
 
 class _Distances(nn.Module):  # type: ignore[misc] # torch is not there when types are checked
@@ -71,8 +74,8 @@ class _KioskGraph(nn.Module):  # type: ignore[misc] # torch is not there when ty
         return boxes, scores
 
 
-def load_network(weights: Path) -> tuple[nn.Module, tuple[str, ...]]:
-    """The detection network of a weights file, ready for inference, and its class names in order.
+def load_network(weights: Path) -> tuple[nn.Module, tuple[str, ...], str]:
+    """The detection network of a weights file, ready for inference, its class names in order, and its map's hash.
 
     :raises MissingInputError: no such file.
     :raises ExportError: it is no ultralytics detection model of the YOLOv8 kind.
@@ -90,6 +93,7 @@ def load_network(weights: Path) -> tuple[nn.Module, tuple[str, ...]]:
     if model.task != "detect" or not isinstance(network, nn.Module):
         raise ExportError(f"{weights}: a model for {model.task!r}", hint="only detection models can be exported")
     names = tuple(str(model.names[i]) for i in range(len(model.names)))
+    maps = map_sha256(network)
     network = network.float().eval().fuse(verbose=False)
     head = network.model[-1]
     if getattr(head, "end2end", False):
@@ -97,7 +101,7 @@ def load_network(weights: Path) -> tuple[nn.Module, tuple[str, ...]]:
     head.export = True
     if not isinstance(head.dfl, nn.Identity):
         head.dfl = _Distances(head.reg_max)
-    return network, names
+    return network, names, maps
 
 
 def _take_bgr(network: nn.Module) -> None:
@@ -117,7 +121,7 @@ def export_float(weights: Path, *, height: int, width: int) -> FloatModel:
     :raises MissingInputError: no such file.
     :raises ExportError: the file or the size cannot be exported.
     """
-    network, classes = load_network(weights)
+    network, classes, maps = load_network(weights)
     _take_bgr(network)
     wrapped = _KioskGraph(network, len(classes)).eval()
     sample = torch.zeros((1, height, width, 3), dtype=torch.uint8)
@@ -126,7 +130,9 @@ def export_float(weights: Path, *, height: int, width: int) -> FloatModel:
     if boxes.shape[1] != 4 or scores.shape[1] != len(classes):
         raise ExportError(f"{weights}: unexpected output {tuple(boxes.shape)}, {tuple(scores.shape)}")
     graph = tidy(_slim(_to_onnx(wrapped, sample)))
-    return FloatModel(graph=graph, classes=classes, height=height, width=width, anchors=int(boxes.shape[2]))
+    return FloatModel(
+        graph=graph, classes=classes, height=height, width=width, anchors=int(boxes.shape[2]), map_sha256=maps
+    )
 
 
 def _to_onnx(wrapped: nn.Module, sample: torch.Tensor) -> Any:

@@ -9,13 +9,12 @@ import onnx
 from onnx import TensorProto, helper
 
 from export.graph import FEATURES_NAME, Graph
+from export.stages import MAP_STAGE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# The stage of YOLOv8's backbone that sees 16 pixels as one: of those tried (strides 8, 16 and 32 of the backbone, 8 and
-# 16 of the neck) it told fights from other scenes best; see weights/README.md.
-_STAGE = re.compile(r"(/\w+)?/model\.6/cv2/act/Mul_output_0")
+_STAGE = re.compile(rf"(/\w+)?/model\.{MAP_STAGE}/cv2/act/Mul_output_0")
 
 
 def with_features(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -38,10 +37,13 @@ def with_features(model: onnx.ModelProto) -> onnx.ModelProto:
     return graph.finished()
 
 
-def features_of(content: bytes) -> Mapping[str, object] | None:
-    """What the manifest says of the output, from a serialised graph; None: there is none."""
+def features_of(content: bytes, network_sha256: str) -> Mapping[str, object] | None:
+    """What the manifest says of the output, from a serialised graph; None: there is none.
+
+    :param network_sha256: as :func:`export.stages.map_sha256` has it.
+    """
     found = next((o for o in onnx.load_from_string(content).graph.output if o.name == FEATURES_NAME), None)
     if found is None:
         return None
     shape = tuple(d.dim_value for d in found.type.tensor_type.shape.dim)
-    return {"name": FEATURES_NAME, "dtype": "float32", "shape": shape}
+    return {"name": FEATURES_NAME, "dtype": "float32", "shape": shape, "network_sha256": network_sha256}

@@ -60,6 +60,9 @@ def _parser() -> argparse.ArgumentParser:
     add("--precision", choices=("fp32", "bf16", "fp16"), default="fp32",
         help="bf16: nearly twice as fast on processors that have it (AVX-512 BF16, AMX) and on CUDA; fp16: CUDA, "
         "ultralytics fetches a file of its own to check that first (default %(default)s)")  # fmt: skip
+    add("--keep-map", action="store_true",
+        help="train only what comes after the map that behaviours are learnt from, so that they go on knowing it: the result "
+        "updates a detector without train-behaviour, and an epoch takes a third less time")  # fmt: skip
     add("--cache", action="store_true", help="keep the decoded pictures in memory")
     add("--seed", type=int, default=0, help="default %(default)s")
     add(
@@ -117,6 +120,7 @@ def _train(args: argparse.Namespace) -> None:
         workers=args.workers if args.workers is not None else 4 * (args.device != "cpu"),
         precision=args.precision,
         cache=args.cache,
+        keep_map=args.keep_map,
     )
     _say(f"done: {source}, {source.stat().st_size / 1e6:.2f} MB; the curve is in {args.out / 'run' / 'results.csv'}")
 
@@ -138,7 +142,7 @@ def _settings(args: argparse.Namespace, recipe: Recipe) -> dict[str, Any]:
         "seed": args.seed,
         "left_out": " ".join(sorted(args.leave_out)),
         "filled_persons": f"{fill.name} {args.fill_only} {args.fill_conf}" if fill else "",
-    }
+    } | ({"kept_map": "yes"} if args.keep_map else {})
 
 
 def _fill(args: argparse.Namespace, train: Dataset) -> Path:

@@ -16,6 +16,7 @@ from ultralytics.utils import YAML
 
 from export.augment import KioskAugment
 from export.errors import ExportError
+from export.stages import MAP_STAGE
 
 if TYPE_CHECKING:
     from export.dataset import Dataset
@@ -123,9 +124,12 @@ class Run:
         """Whether there is nothing left to train."""
         return bool(self._state.get("finished")) and (self._folder / SOURCE_NAME).is_file()
 
-    def train(self, *, device: str, batch: int, workers: int, precision: str, cache: bool) -> Path:
+    def train(
+        self, *, device: str, batch: int, workers: int, precision: str, cache: bool, keep_map: bool = False
+    ) -> Path:
         """Train to the end and return ``source.pt``: the best epoch, half precision, without the optimiser.
 
+        :param keep_map: leave the layers as they are that make the map which behaviours are learnt from.
         :raises ExportError: ultralytics cannot train with this.
         """
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -144,6 +148,7 @@ class Run:
                 workers=workers,
                 precision=precision,
                 cache=cache,
+                keep_map=keep_map,
             )
         best = self._folder / "run" / "weights" / "best.pt"
         write_source(best, self._folder / SOURCE_NAME, provenance=self._settings)
@@ -152,7 +157,15 @@ class Run:
         return self._folder / SOURCE_NAME
 
     def _fit(
-        self, checkpoint: Path | None, *, device: str, batch: int, workers: int, precision: str, cache: bool
+        self,
+        checkpoint: Path | None,
+        *,
+        device: str,
+        batch: int,
+        workers: int,
+        precision: str,
+        cache: bool,
+        keep_map: bool,
     ) -> None:
         model = YOLO(str(checkpoint or self._weights))
         keep = _Keeper(self)
@@ -175,6 +188,7 @@ class Run:
             "name": "run",
             "exist_ok": True,
             "plots": False,
+            "freeze": MAP_STAGE + 1 if keep_map else None,
             **self._recipe.ultralytics.model_dump(),
         }
         if checkpoint is not None:

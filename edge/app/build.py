@@ -111,18 +111,20 @@ def bundle_manifest(config: Config, config_path: Path) -> Manifest:
     return read_manifest(bundle_path(config, config_path))
 
 
-def resting_rules(config: Config, classes: Sequence[str], model: str) -> dict[str, tuple[str, ...]]:
+def resting_rules(config: Config, classes: Sequence[str], map_name: str) -> dict[str, tuple[str, ...]]:
     """Built-in rules that are on but rest, because the model knows nothing of theirs: name -> what it lacks.
 
-    :param classes: the model's. ``model``: its name and version.
+    :param classes: the model's. ``map_name``: as :class:`edge.detect.interface.Detector` has it.
     """
     resting = {
         name: wanted
         for name, table in config.rules.seen.items()
         if table.enabled and not set(wanted := tuple(table.classes) or (name,)) & set(classes)
     }
-    if config.rules.assault.enabled and (other := learnt_with()) != model:
-        resting["assault"] = (f"struggles (they were learnt with {other})",)
+    if config.rules.assault.enabled:
+        other, wanted_map = learnt_with()
+        if wanted_map != map_name:
+            resting["assault"] = (f"struggles (they were learnt with {other})",)
     return resting
 
 
@@ -132,7 +134,7 @@ def build_line(config: Config, camera: CameraTable, detector: Detector) -> Line:
     :raises DetectorError: a rule asks how people move, and the behaviour bundle cannot be loaded.
     """
     person = frozenset({detector.classes.index(PERSON)})
-    resting = resting_rules(config, detector.classes, detector.model)
+    resting = resting_rules(config, detector.classes, detector.map_name)
     behaviour_rules, behaviour = behaviour_parts(config, person)
     zones = zone_map(camera.name, config.zones)
     return Line(

@@ -16,9 +16,10 @@ if TYPE_CHECKING:
     from edge.rules.interface import Rule
 
 
-def learnt_with() -> str:
-    """The detector that the behaviours were learnt with, name and version. :raises ManifestError: there is no bundle."""
-    return read_behaviour_manifest(shipped_behaviour()).persons
+def learnt_with() -> tuple[str, str]:
+    """The detector that the behaviours were learnt with, and its map's name. :raises ManifestError: there is no bundle."""
+    manifest = read_behaviour_manifest(shipped_behaviour())
+    return manifest.persons, manifest.map_name
 
 
 def behaviour_parts(config: Config, person: frozenset[int]) -> tuple[list[Rule], BehaviourWatch | None]:

@@ -289,7 +289,7 @@ def _mail(
 
 
 def _tell_resting(config: Config, detector: PresentModel) -> dict[str, tuple[str, ...]]:
-    resting = resting_rules(config, detector.classes, detector.model)
+    resting = resting_rules(config, detector.classes, detector.map_name)
     for rule, lacking in resting.items():
         log.warning(
             f"rule {rule} rests: the model {detector.model} knows no {', '.join(lacking)}",

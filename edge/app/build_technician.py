@@ -96,7 +96,7 @@ def build_technician(
     rules += [CAMERA_LOST, *sorted({_BY_INPUT[i.role] for i in config.inputs.lines.values() if i.role in _BY_INPUT})]
     resting = {
         rule: f"the model knows no {', '.join(lacks)}"
-        for rule, lacks in resting_rules(config, detector.classes, detector.model).items()
+        for rule, lacks in resting_rules(config, detector.classes, detector.map_name).items()
     }
     rules += [rule for rule in resting if rule not in rules]
     proofs: dict[str, str] = {}

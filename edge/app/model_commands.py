@@ -91,7 +91,7 @@ def install(
         store.switch(name, by=by, why="forced: " + "; ".join(doubts) if doubts else "installed", trial=True)
         store.prune()
     say(f"{manifest.label} is the current model ({name})" + (f"; forced: {'; '.join(doubts)}" if doubts else ""))
-    for rule, lacks in resting_rules(config, detector.classes, detector.model).items():
+    for rule, lacks in resting_rules(config, detector.classes, detector.map_name).items():
         say(f"rule {rule} rests: the model knows no {', '.join(lacks)}")
     say(f"a running service takes it within seconds; it then has {config.model.trial_min:g} min to prove itself")
     return EX_OK

@@ -70,7 +70,7 @@ class ModelExchange:
             )
 
     def _resting(self) -> dict[str, tuple[str, ...]]:
-        return resting_rules(self._config, self._present.known, self._present.model)
+        return resting_rules(self._config, self._present.known, self._present.map_name)
 
     def _classes_by_rule(self) -> dict[str, frozenset[str]]:
         tables = {**self._config.rules.seen, **self._config.rules.objects}

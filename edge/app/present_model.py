@@ -46,6 +46,10 @@ class PresentModel:
         return self._present[0].model
 
     @property
+    def map_name(self) -> str:
+        return self._present[0].map_name
+
+    @property
     def manifest(self) -> Manifest:
         """What the model that runs now says about itself."""
         return cast("OnnxDetector", self._present[0]).manifest

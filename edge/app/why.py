@@ -132,5 +132,5 @@ def _rules(config: Config, config_path: Path) -> Iterator[str]:
     if off:
         yield f"rules that are off: {', '.join(off)}"
     model = bundle_manifest(config, config_path)
-    for name, lacks in resting_rules(config, model.classes, model.label).items():
+    for name, lacks in resting_rules(config, model.classes, model.map_name).items():
         yield f"rule {name} rests: the model knows no {', '.join(lacks)}"

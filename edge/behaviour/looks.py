@@ -30,7 +30,8 @@ class LookSpec:
 
     :param seconds: length of the window.
     :param mean_s: the answer is the mean over this many seconds, so that one odd moment decides nothing.
-    :param model: the detector whose map was learnt from; of another one's nothing is said.
+    :param model: the detector whose map was learnt from, for people.
+    :param map_name: that map's name; of another one nothing is said.
     :param channels: of its map. A window has four numbers for each: mean and spread, over the window, of
         what the moving parts look like, and of how they change.
     """
@@ -38,6 +39,7 @@ class LookSpec:
     seconds: float
     mean_s: float
     model: str
+    map_name: str
     channels: int
 
     @property
@@ -92,7 +94,7 @@ class Looks:
         if last is None or not 0 < t_s - last[1] <= MAX_GAP_S:
             return None
         before, (x1, y1, x2, y2) = last[0], features.inside
-        if before.model != features.model or before.inside != features.inside or x2 <= x1 or y2 <= y1:
+        if before.map_name != features.map_name or before.inside != features.inside or x2 <= x1 or y2 <= y1:
             return None
         seen = features.values[:, y1:y2, x1:x2]
         count = len(seen)

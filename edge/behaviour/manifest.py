@@ -44,7 +44,7 @@ class WindowTable(_Strict):
 
 
 class LookTable(_Strict):
-    """As ``edge.behaviour.looks.LookSpec``, whose ``model`` is the manifest's ``persons``."""
+    """As ``edge.behaviour.looks.LookSpec``, whose ``model`` and ``map_name`` are the manifest's."""
 
     seconds: Annotated[float, Field(gt=0, le=60)]
     mean_s: Seconds
@@ -66,13 +66,17 @@ class BehaviourTable(_Strict):
 
 
 class BehaviourManifest(_Strict):
-    """The whole statement. ``persons``: the detector whose boxes and maps it was trained on, name and version."""
+    """The whole statement. ``persons``: the detector whose boxes and maps it was trained on, name and version.
+
+    ``map_sha256``: of the part of that detector that makes its map, as its manifest has it; None: it does not say.
+    """
 
     schema_version: Literal[1]
     kind: Literal["behaviour"]
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
     version: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,31}$")]
     persons: str
+    map_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
     threshold_rule: str
     behaviours: dict[Behaviour, BehaviourTable]
     provenance: dict[str, str] = {}
@@ -82,11 +86,16 @@ class BehaviourManifest(_Strict):
         """Name and version, for records."""
         return f"{self.name} {self.version}"
 
+    @property
+    def map_name(self) -> str:
+        """The map that it was learnt from, as the detectors name theirs."""
+        return self.map_sha256 or self.persons
+
     def spec(self, behaviour: Behaviour) -> WindowSpec | LookSpec:
         """What a behaviour looks at. :raises ValueError: a feature that this software does not know."""
         w = self.behaviours[behaviour].window
         if isinstance(w, LookTable):
-            return LookSpec(w.seconds, w.mean_s, self.persons, w.channels)
+            return LookSpec(w.seconds, w.mean_s, self.persons, self.map_name, w.channels)
         return WindowSpec(w.seconds, w.mean_s, w.features, w.max_move, w.max_edge, w.min_close)
 
 

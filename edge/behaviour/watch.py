@@ -53,7 +53,7 @@ class BehaviourWatch:
         self._looks = Looks()
         self._busy_s = -np.inf
         self._liveliest = -1
-        self._strange = ""  # the model whose map nothing here has learnt from, once that was told
+        self._strange = ""  # the map that nothing here has learnt from, once that was told
 
     def look(self, frame: Frame) -> None:
         if self._moving or self._limbs:
@@ -110,12 +110,12 @@ class BehaviourWatch:
 
     def _learnt(self, spec: LookSpec, features: Features) -> bool:
         """Whether this map is the one that was learnt from: another network's numbers mean something else."""
-        same = features.model == spec.model and len(features.values) == spec.channels
-        if not same and self._strange != features.model:
-            self._strange = features.model
+        same = features.map_name == spec.map_name and len(features.values) == spec.channels
+        if not same and self._strange != features.map_name:
+            self._strange = features.map_name
             log.warning(
-                f"a struggle is not looked for: that was learnt with the model {spec.model}, this is {features.model}",
-                extra={"kg": {"event": "behaviour_rests", "learnt_with": spec.model, "model": features.model}},
+                f"a struggle is not looked for: that was learnt with the model {spec.model}, this is another one's map",
+                extra={"kg": {"event": "behaviour_rests", "learnt_with": spec.model, "map": features.map_name}},
             )
         return same
 

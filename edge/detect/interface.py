@@ -23,6 +23,10 @@ class Detector(Protocol):
     def model(self) -> str:
         """Name and version, for records: "yolov8n-coco 1"."""
 
+    @property
+    def map_name(self) -> str:
+        """Whose map ``Detections.features`` is: one name for all models that make the same map."""
+
     def detect(self, frame: Frame) -> Detections:
         """Detections in frame pixels, scores at or above each class's threshold.
 

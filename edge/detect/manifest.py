@@ -77,11 +77,15 @@ class OutputSpec(_Strict):
 
 
 class FeatureSpec(_Strict):
-    """A map from the middle of the network, float32 (1, channels, h, w): each cell is a square of the input."""
+    """A map from the middle of the network, float32 (1, channels, h, w): each cell is a square of the input.
+
+    ``network_sha256``: of the part of the network that makes it; models that share it make the same map.
+    """
 
     name: Label
     dtype: Literal["float32"]
     shape: tuple[Literal[1], Annotated[int, Field(gt=0)], Annotated[int, Field(gt=0)], Annotated[int, Field(gt=0)]]
+    network_sha256: Sha256 | None = None
 
 
 class Outputs(_Strict):
@@ -248,6 +252,12 @@ class Manifest(_Strict):
     def label(self) -> str:
         """Name and version, for records."""
         return f"{self.name} {self.version}"
+
+    @property
+    def map_name(self) -> str:
+        """Whose map it makes: that of every model with the same beginning, or, where that is not told, its own."""
+        features = self.outputs.features
+        return (features.network_sha256 if features else None) or self.label
 
     def to_json(self) -> str:
         """Text for ``manifest.json``: stable, one key a line, ends with a newline."""

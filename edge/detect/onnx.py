@@ -111,6 +111,10 @@ class OnnxDetector:
         return self._manifest.label
 
     @property
+    def map_name(self) -> str:
+        return self._manifest.map_name
+
+    @property
     def manifest(self) -> Manifest:
         """What the bundle says about itself."""
         return self._manifest
@@ -155,7 +159,7 @@ class OnnxDetector:
             math.floor((geometry.top + geometry.height) / cell),
         )
         across = (geometry.width / geometry.frame_width / cell, geometry.height / geometry.frame_height / cell)
-        return Features(values, inside, across, (geometry.left / cell, geometry.top / cell), self.model)
+        return Features(values, inside, across, (geometry.left / cell, geometry.top / cell), self.map_name)
 
     def _infer(self, tensor: U8) -> tuple[F32, ...]:
         try:

@@ -68,12 +68,14 @@ def write_bundle(
     *,
     version: str,
     persons: str,
+    map_sha256: str | None,
     provenance: Mapping[str, str],
 ) -> BehaviourManifest:
     """Write ``NAME.onnx`` and the manifest.
 
     :param learnt: by name: task, weights, threshold, figures.
     :param persons: the detector whose boxes and maps were learnt from.
+    :param map_sha256: of the part of it that makes the map; None: its manifest does not say.
     """
     out.mkdir(parents=True, exist_ok=True)
     tables = {}
@@ -94,6 +96,7 @@ def write_bundle(
         name="kiosk-behaviour",
         version=version,
         persons=persons,
+        map_sha256=map_sha256,
         threshold_rule=RULE,
         behaviours=tables,  # type: ignore[arg-type] # checked by pydantic
         provenance=dict(provenance),

@@ -109,6 +109,7 @@ def _train(args: argparse.Namespace) -> None:
         learnt,
         version=args.version,
         persons=detector.model,
+        map_sha256=_map_sha256(detector),
         provenance={"clips": _names(machine), "fights": _names(fights)},
     )
     (args.out / "README.md").write_text(card(manifest, outcomes), encoding="utf-8")
@@ -123,8 +124,15 @@ def _tasks(bundle: Path, detector: OnnxDetector) -> tuple[Task, ...]:
             f"{bundle}: the model {detector.model} gives no features", hint="export it again with this export-model"
         )
     # The clips to learn from have two seconds.
-    spec = LookSpec(seconds=1.4, mean_s=0.4, model=detector.model, channels=features.shape[1])
+    spec = LookSpec(
+        seconds=1.4, mean_s=0.4, model=detector.model, map_name=detector.map_name, channels=features.shape[1]
+    )
     return Task("assault", spec, strength=0.003, versions=_OTHERS), _TAMPERING
+
+
+def _map_sha256(detector: OnnxDetector) -> str | None:
+    features = detector.manifest.outputs.features
+    return features.network_sha256 if features else None
 
 
 def _seen(

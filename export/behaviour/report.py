@@ -81,7 +81,8 @@ two kinds (size of people in the picture, sharpness) is left out of the features
 also learnt from all clips mirrored and made worse. The footage has no stated licence and is not part of this project; only
 weights learnt from it are. Who moves unusually (children, wheelchairs, people who
 dance or clean) is not in it. Where the detector has found nobody for two seconds, nothing is said. `assault` knows only the
-map of the detector named above: with another one it rests, and the box says so."""
+map of the detector named above: with one that makes another map it rests, and the box says so; `train-model --keep-map`
+makes detectors that keep it."""
 
 
 def _features(window: WindowTable | LookTable) -> str:

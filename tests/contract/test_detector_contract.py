@@ -74,6 +74,7 @@ def test_the_signature_is_the_interface_s(detector: Detector) -> None:
     assert all(isinstance(name, str) and name for name in detector.classes)
     assert isinstance(detector.model, str)
     assert detector.model
+    assert detector.map_name
 
 
 @pytest.mark.parametrize("size", [(1280, 720), (640, 480), (480, 640), (416, 256), (1, 1), (2, 3), (1, 500), (2000, 3)])

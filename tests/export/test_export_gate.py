@@ -175,7 +175,9 @@ def measurer(tmp_path: Path, *, int8: float, accepted: dict[str, float]) -> Meas
         box = np.array([[36 / 96, 16 / 64, 60 / 96, 48 / 64]], np.float32)
         labelled.append(LabelledImage(path, box, np.zeros(1, np.int64)))
     return Measurer(
-        FloatModel(graph=graph_that_says(0.9), classes=("person",), height=64, width=96, anchors=1),
+        FloatModel(
+            graph=graph_that_says(0.9), classes=("person",), height=64, width=96, anchors=1, map_sha256="0" * 64
+        ),
         graph_that_says(int8).SerializeToString(),
         Dataset(tmp_path / "data.yaml", "val", ("person",), tuple(labelled)),
         {0: 0},

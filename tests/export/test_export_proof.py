@@ -158,6 +158,10 @@ class Skewed:
     def model(self) -> str:
         return self._inner.model
 
+    @property
+    def map_name(self) -> str:
+        return self._inner.map_name
+
     def detect(self, frame: Frame) -> Detections:
         found = self._inner.detect(frame)
         xyxy, score, class_id = (

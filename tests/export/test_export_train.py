@@ -197,6 +197,23 @@ def test_a_killed_run_goes_on_from_its_last_whole_epoch(weights: Path, data_yaml
     assert "other settings (seed)" in other.stderr
 
 
+@pytest.mark.usefixtures("trains")
+@pytest.mark.parametrize("kept", [True, False])
+def test_an_update_that_keeps_the_map_trains_only_what_comes_after_it(
+    weights: Path, data_yaml: Path, tmp_path: Path, kept: bool
+) -> None:
+    from export.onnx_export import load_network  # noqa: PLC0415
+
+    out = tmp_path / "run"
+    arguments = ["--data", str(data_yaml), "--weights", str(weights), "--out", str(out), "--epochs", "1", *QUICK]
+    assert main([*arguments, *(["--keep-map"] if kept else [])]) == 0
+    (before, _, map_before), (after, _, map_after) = load_network(weights), load_network(out / "source.pt")
+    assert (map_before == map_after) == kept
+    last = [n for n in before.state_dict() if n.startswith("model.22.cv3.0.2.")]
+    assert last
+    assert any(not before.state_dict()[n].equal(after.state_dict()[n]) for n in last), "nothing was learnt"
+
+
 def _epochs(state: Path) -> int:
     return int(json.loads(state.read_text()).get("epochs_done", 0)) if state.is_file() else 0
 

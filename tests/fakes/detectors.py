@@ -43,11 +43,13 @@ class FakeDetector:
         *,
         classes: Sequence[str] = COCO_LIKE,
         model: str = "fake 1",
+        map_name: str = "",
         failing: Collection[int] = (),
     ) -> None:
         self._script = script if script is not None else {}
         self._classes = tuple(classes)
         self._model = model
+        self._map_name = map_name or model
         self._failing = frozenset(failing)
         self.asked: list[int] = []
 
@@ -58,6 +60,10 @@ class FakeDetector:
     @property
     def model(self) -> str:
         return self._model
+
+    @property
+    def map_name(self) -> str:
+        return self._map_name
 
     def detect(self, frame: Frame) -> Detections:
         self.asked.append(frame.seq)

@@ -37,7 +37,7 @@ def test_the_map_comes_only_when_asked_for_and_changes_nothing_else() -> None:
     found, same = asked.detect_image(WIDE), plain.detect_image(WIDE)
     assert same.features is None
     assert found.features is not None
-    assert found.features.model == asked.model
+    assert found.features.map_name == asked.map_name
     assert found.features.values.shape == asked.manifest.outputs.features.shape[1:]  # type: ignore[union-attr] # it is there
     assert np.ptp(found.features.values) > 0
     assert np.array_equal(found.score, same.score)

@@ -17,7 +17,7 @@ from edge.types import BEHAVIOURS
 if TYPE_CHECKING:
     from edge.types import Tracks
 
-SPEC = LookSpec(seconds=1.4, mean_s=0.4, model="fake 1", channels=2)
+SPEC = LookSpec(seconds=1.4, mean_s=0.4, model="fake 1", map_name="fake 1", channels=2)
 ASSAULT = BEHAVIOURS.index("assault")
 
 
@@ -179,7 +179,7 @@ def test_of_another_models_map_nothing_is_said_and_that_is_told_once(caplog: pyt
         behaviour = seen(both, k, tracks(Thing(1, x=320)), model="fake 2")
     assert not behaviour.any()
     assert [r.message for r in caplog.records] == [
-        "a struggle is not looked for: that was learnt with the model fake 1, this is fake 2"
+        "a struggle is not looked for: that was learnt with the model fake 1, this is another one's map"
     ]
 
 
