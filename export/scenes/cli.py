@@ -8,6 +8,7 @@ import os
 import sys
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from importlib import resources
+from multiprocessing.managers import SyncManager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,12 +17,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from edge.errors import EX_OK, KioskError
+from export.scenes.children import end_with_parent
 from export.scenes.errors import ScenarioError
 from export.scenes.scenario import load
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from multiprocessing.managers import BaseManager
     from queue import Queue
 
     from export.scenes.clip import Rendered
@@ -92,13 +93,14 @@ def _clips(paths: Sequence[Path], out: Path, jobs: int, console: Console) -> Non
     frames = sum(round(s.seconds * s.fps) for s in scenarios)
     _one_thread_each()
     context = multiprocessing.get_context("spawn")
-    manager: BaseManager = context.Manager()
+    manager = SyncManager(ctx=context)
+    manager.start(initializer=end_with_parent)
     done: list[Rendered] = []
     bar = Progress(
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=console
     )
-    with manager, bar, ProcessPoolExecutor(jobs, mp_context=context) as pool:
-        queue: Queue[int] = manager.Queue()  # type: ignore[attr-defined]
+    with manager, bar, ProcessPoolExecutor(jobs, mp_context=context, initializer=end_with_parent) as pool:
+        queue: Queue[int] = manager.Queue()
         task = bar.add_task("frames", total=frames)
         waiting = {pool.submit(_work, p, out, queue) for p in paths}
         try:

@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from export.scenes import truth
 from export.scenes.cast import actor_of, pick
+from export.scenes.children import end_with_parent
 from export.scenes.play import PER_PERSON, Drawn, drawn
 from export.scenes.pose import ACTIONS
 from export.scenes.props import HELD, WORN
@@ -257,7 +258,8 @@ def make(*, count: int, seed: int, out: Path, jobs: int, console: Console) -> No
     bar = Progress(
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=console
     )
-    with bar, ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
+    context = multiprocessing.get_context("spawn")
+    with bar, ProcessPoolExecutor(jobs, mp_context=context, initializer=end_with_parent) as pool:
         task = bar.add_task("pictures", total=count)
         waiting = [
             pool.submit(_room_of_pictures, seed * 1_000_003 + r, r * PER_ROOM, min(PER_ROOM, count - r * PER_ROOM), out, "val" if r % 10 == 9 else "train")
