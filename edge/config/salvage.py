@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ValidationError
 
+from edge.config.alert_tables import Email, EvidenceTable, OutboxTable
 from edge.config.load import read_toml
-from edge.config.tables import Config, Email, EvidenceTable, Health, Kiosk, Log, OutboxTable, State
+from edge.config.tables import Config, Health, Kiosk, Log, State
 from edge.errors import ConfigError
 
 if TYPE_CHECKING:

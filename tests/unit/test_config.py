@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from edge.config import Config, load
+from edge.config.alert_tables import InputLine, OutputLine
 from edge.config.load import _table_in
 from edge.config.rule_tables import ObjectTable
-from edge.config.tables import InputLine, OutputLine, ZoneTable
+from edge.config.tables import ZoneTable
 from edge.errors import EX_CONFIG, ConfigError
 
 if TYPE_CHECKING:
