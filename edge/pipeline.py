@@ -117,7 +117,8 @@ class Pipeline:
         asked = self._now_s()
         detections = self._detect(line, frame)
         detected = self._now_s()
-        tracks = line.tracker.update(detections or Detections.empty(), frame.t_mono_s, size=frame.size)
+        seen_now = Detections.empty() if detections is None else detections  # with no box it may have faint ones
+        tracks = line.tracker.update(seen_now, frame.t_mono_s, size=frame.size)
         counted = line.zones.counted(tracks, frame.size)
         if not counted.all():
             tracks = tracks.where(counted)

@@ -100,13 +100,16 @@ class Detections:
     """What the detector sees in one frame, N boxes.
 
     ``xyxy``: float32 (N, 4), x1 y1 x2 y2 in frame pixels; ``score``: float32 (N,), 0..1; ``class_id``: int64 (N,);
-    ``features``: of the whole picture; None: nobody asked, or the model gives none.
+    ``features``: of the whole picture; None: nobody asked, or the model gives none. ``faint``: boxes below their class's
+    threshold, only for the tracker to follow further what it follows; None: none. Nothing else may count them: they are no
+    detections.
     """
 
     xyxy: F32
     score: F32
     class_id: I64
     features: Features | None = None
+    faint: Detections | None = None
 
     def __post_init__(self) -> None:
         n = len(self.xyxy)
@@ -122,8 +125,8 @@ class Detections:
         return cls(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int64))
 
     def where(self, keep: Bool | I64) -> Detections:
-        """The rows that a mask (N,) or an index array selects."""
-        return Detections(self.xyxy[keep], self.score[keep], self.class_id[keep], self.features)
+        """The rows that a mask (N,) or an index array selects; what is faint stays."""
+        return Detections(self.xyxy[keep], self.score[keep], self.class_id[keep], self.features, self.faint)
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 MODEL_NAME = "model.onnx"
 FILL = 114
+# From these scores on a box may continue a track. Chosen on recorded and on rendered clips, see weights/README.md.
+CONTINUES = {"person": 0.1}
 
 
 def make_manifest(
@@ -91,6 +93,7 @@ def make_manifest(
             "classes": model.classes,
             "thresholds": dict(thresholds),
             "threshold_rule": threshold_rule,
+            "continues": {name: score for name, score in CONTINUES.items() if score < thresholds.get(name, 0.0)},
             "nms": NmsSpec(iou=nms_iou, max_candidates=1000, max_detections=100),
             **more,
         }

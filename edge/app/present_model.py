@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
 from edge.errors import DetectorError
-from edge.types import Detections
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from edge.detect.interface import Detector
     from edge.detect.manifest import Manifest
     from edge.detect.onnx import OnnxDetector
-    from edge.types import I64, Frame
+    from edge.types import I64, Detections, Frame
 
 
 class PresentModel:
@@ -75,7 +75,10 @@ class PresentModel:
     def _detect(self, frame: Frame) -> Detections:
         detector, numbers = self._present
         found = detector.detect(frame)
-        return Detections(found.xyxy, found.score, numbers[found.class_id], found.features)
+        faint = found.faint
+        if faint is not None:
+            faint = replace(faint, class_id=numbers[faint.class_id])
+        return replace(found, class_id=numbers[found.class_id], faint=faint)
 
     def _numbers(self, detector: Detector) -> I64:
         return np.array([self._classes.index(name) for name in detector.classes], np.int64)

@@ -35,11 +35,13 @@ class Decoder:
 
     :param thresholds: float32 (C,), lowest score per class, 0..1.
     :param class_ids: which classes to look at, ascending; None: all. Ids index the full list either way.
-    :param limit: how many candidates to hand on at the most, best first.
+    :param limit: how many candidates to hand on at the most, best first, and what is faint last.
+    :param faint: float32 (C,), lower scores from which on a box is kept all the same; None: the thresholds.
     """
 
-    def __init__(self, thresholds: F32, *, class_ids: I64 | None = None, limit: int) -> None:
-        least: F32 = thresholds.astype(np.float32)[:, None]
+    def __init__(self, thresholds: F32, *, class_ids: I64 | None = None, limit: int, faint: F32 | None = None) -> None:
+        self._thresholds = thresholds.astype(np.float32)
+        least: F32 = (thresholds if faint is None else np.minimum(faint, thresholds)).astype(np.float32)[:, None]
         if class_ids is not None:
             least[np.setdiff1d(np.arange(len(least)), class_ids)] = np.nan  # nothing, not even infinity, reaches that
         self._least = least
@@ -58,7 +60,8 @@ class Decoder:
         score = scores.ravel()[hits]
         row, anchor = np.divmod(hits, scores.shape[1])
         if len(score) > self._limit:
-            best = np.argpartition(-score, self._limit)[: self._limit]
+            rank = score + (score >= self._thresholds[row])
+            best = np.argpartition(-rank, self._limit)[: self._limit]
             best.sort()
             row, anchor, score = row[best], anchor[best], score[best]
         picked = boxes[:, anchor]

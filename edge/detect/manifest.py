@@ -186,6 +186,8 @@ class Calibration(_Strict):
 class Manifest(_Strict):
     """The whole statement. ``metrics``: by view name ("as_is"); ``provenance`` and ``tools``: name to plain text.
 
+    ``continues``: by class, the lower score from which on a box may continue a track, and be nothing else; a class that it
+    does not name has its threshold for that.
     ``files``: everything else in the bundle, by path with "/", and its hash: whoever trusts the manifest trusts it all.
     """
 
@@ -201,6 +203,7 @@ class Manifest(_Strict):
     classes: Annotated[tuple[Label, ...], Field(min_length=1, max_length=1000)]
     thresholds: dict[Label, Unit]
     threshold_rule: str
+    continues: dict[Label, Unit] = {}
     low_precision: tuple[Label, ...] = ()
     nms: NmsSpec
     metrics: dict[Label, View] = {}
@@ -227,6 +230,9 @@ class Manifest(_Strict):
         odd = sorted(set(self.thresholds) ^ set(self.classes))
         if odd:
             faults.append(f"thresholds: must name exactly the classes; check {', '.join(odd[:5])}")
+        odd = sorted(n for n, s in self.continues.items() if s > self.thresholds.get(n, -1.0))
+        if odd:
+            faults.append(f"continues: not a class, or above its threshold: {', '.join(odd[:5])}")
         strange = sorted(set(self.low_precision) - set(self.classes))
         if strange:
             faults.append(f"low_precision: not a class: {', '.join(strange[:5])}")

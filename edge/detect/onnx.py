@@ -23,6 +23,7 @@ from edge.types import Detections, Features
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from edge.detect.decode import Candidates
     from edge.detect.letterbox import Geometry
     from edge.detect.manifest import FeatureSpec, OutputSpec
     from edge.types import F32, I64, U8, Frame
@@ -89,8 +90,13 @@ class OnnxDetector:
         )
         _check_graph(bundle, m, self._session)
         self._letterbox = Letterbox(width=m.input.width, height=m.input.height, fill=m.input.fill)
+        self._thresholds = _thresholds(m, score_floor)
+        self._faint = _faint(m, self._thresholds) if score_floor is None else None
         self._decoder = Decoder(
-            _thresholds(m, score_floor), class_ids=_class_ids(bundle, m, classes), limit=m.nms.max_candidates
+            self._thresholds,
+            class_ids=_class_ids(bundle, m, classes),
+            limit=m.nms.max_candidates,
+            faint=self._faint,
         )
         self._limit = max_detections or m.nms.max_detections
         self._outputs = [m.outputs.boxes.name, m.outputs.scores.name]
@@ -143,7 +149,17 @@ class OnnxDetector:
         found = self._decoder(boxes, scores)
         if not len(found):
             return Detections.empty()
-        keep = nms(found.xyxy, found.score, found.class_id, iou=self._manifest.nms.iou, limit=self._limit)
+        # A sure box comes before every faint one of its class: these take nothing from it, nor a place.
+        keep = nms(found.xyxy, found.score, found.class_id, iou=self._manifest.nms.iou, limit=len(found))
+        if self._faint is None:
+            return self._boxes(found, keep, geometry)
+        sure = found.score[keep] >= self._thresholds[found.class_id[keep]]
+        if sure.all():
+            return self._boxes(found, keep, geometry)
+        return replace(self._boxes(found, keep[sure], geometry), faint=self._boxes(found, keep[~sure], geometry))
+
+    def _boxes(self, found: Candidates, keep: I64, geometry: Geometry) -> Detections:
+        keep = keep[: self._limit]
         xyxy = geometry.to_frame(found.xyxy[keep])
         # What lies wholly in the grey border is cut down to nothing.
         inside = (xyxy[:, 2] > xyxy[:, 0]) & (xyxy[:, 3] > xyxy[:, 1])
@@ -284,6 +300,14 @@ def _thresholds(manifest: Manifest, floor: float | None) -> F32:
     if not 0 <= floor <= 1:
         raise DetectorError(f"score_floor = {floor}", hint="allowed: 0 to 1")
     return np.full(len(manifest.classes), floor, np.float32)
+
+
+def _faint(manifest: Manifest, thresholds: F32) -> F32 | None:
+    """Scores (C,) from which on a box may continue what is followed; None: nothing may below its threshold."""
+    if not manifest.continues:
+        return None
+    least = [manifest.continues.get(name, thresholds[i]) for i, name in enumerate(manifest.classes)]
+    return np.minimum(np.array(least, np.float32), thresholds)
 
 
 def _class_ids(bundle: Path, manifest: Manifest, names: Sequence[str] | None) -> I64 | None:

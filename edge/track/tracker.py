@@ -1,7 +1,8 @@
 """Follows detections from frame to frame. All limits are seconds of capture time: correct at any and at uneven rates.
 
-Two passes as in ByteTrack (Zhang et al. 2022): confident boxes first, then weak ones keep alive what is already
-followed. A life: tentative (seen once), confirmed (published), lost (published with ``unseen_s`` > 0), forgotten.
+Passes as in ByteTrack (Zhang et al. 2022): confident boxes first, then weak ones keep alive what is already followed;
+last, what the detector itself does not take for a person any more (``Detections.faint``) shows for a moment that somebody
+known is still there. A life: tentative (seen once), confirmed (published), lost (published with ``unseen_s`` > 0), forgotten.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ _SETTLED_S = 2.0  # who is first seen later than this after the first frame has 
 _CLEAR = 0.4  # a cost below this leaves no doubt ...
 _LIKELY = 0.55  # ... and below this little
 _DEPTH_STRETCH = 2.0  # a step towards the camera looks about half as long as one to the side
+_SAME_LOG_RATIO = 0.35  # a faint box is as tall as the last sure one but for a factor of 1.4
 _MAX_LOG_RATIO = 0.6  # heights of the same person differ by less than a factor e^0.6 = 1.8 after a gap
 
 NOBODY = Tracks(
@@ -52,6 +54,8 @@ class Tracker:
     :param remember_s: a confirmed track is forgotten when frames did not show it for this long.
     :param exit_remember_s: the same for one last seen at an exit: who comes in soon after somebody left is somebody
         else.
+    :param faint_s: faint boxes alone keep a person in sight for this long after the last sure one, at an exit for
+        ``exit_remember_s``: a coat where somebody stood must not stand there for them.
     :param exits: where people leave; the default knows the picture's left and right borders only.
     :param person_classes: classes that can hold an object.
     :param held_classes: classes that a person may hold.
@@ -65,6 +69,7 @@ class Tracker:
         tentative_s: float = 0.8,
         remember_s: float = 3.0,
         exit_remember_s: float = 0.7,
+        faint_s: float = 2.0,
         exits: Exits | None = None,
         person_classes: Collection[int] = (0,),
         held_classes: Collection[int] = (),
@@ -74,6 +79,7 @@ class Tracker:
         self._tentative_s = tentative_s
         self._remember_s = remember_s
         self._exit_remember_s = exit_remember_s
+        self._faint_s = faint_s
         self._exits = exits or Exits()
         self._person_classes = tuple(sorted(person_classes))
         self.held_classes = tuple(sorted(held_classes))  # may be replaced: from the next frame on
@@ -88,6 +94,8 @@ class Tracker:
         self._class: I64 = np.zeros(0, np.int64)
         self._first_s: F64 = np.zeros(0)
         self._last_s: F64 = np.zeros(0)
+        self._sure_s: F64 = np.zeros(0)  # last seen by more than a faint box ...
+        self._sure_box: F32 = np.zeros((0, 4), np.float32)  # ... and as which
         self._missed_s: F64 = np.zeros(0)  # when first missed since last seen; inf: seen in the newest frame
         self._hits: I64 = np.zeros(0, np.int64)
         self._confirmed: Bool = np.zeros(0, np.bool_)
@@ -126,6 +134,8 @@ class Tracker:
         # keeps somebody alive who is where expected; it does not lead them elsewhere.
         for stage, limit in ((confident, _CLEAR), (confident, np.inf), (~confident, _LIKELY)):
             self._match(detections, stage & free_detection, free_track, free_detection, now, limit=limit)
+        if detections.faint is not None:
+            self._continue(detections.faint, free_track, now, size)
         self._start(detections, confident & free_detection, now)
         if free_track.any():
             missed = free_track.nonzero()[0]  # started ones come after all others
@@ -142,6 +152,7 @@ class Tracker:
         now: float,
         *,
         limit: float,
+        faint: bool = False,
     ) -> None:
         d, t = candidates.nonzero()[0], free_track.nonzero()[0]
         if not len(d) or not len(t):
@@ -149,22 +160,42 @@ class Tracker:
         measured = to_centre(detections.xyxy[d])
         cost = self._cost(t, measured, now)
         cost[(cost > limit) | (self._class[t][:, None] != detections.class_id[d])] = np.inf
+        if faint:
+            tall = np.maximum(self._sure_box[t, 3:] - self._sure_box[t, 1:2], 1.0)
+            cost[np.abs(np.log(tall / np.maximum(measured[:, 3], 1.0))) > _SAME_LOG_RATIO] = np.inf
         row, col = assign(cost)
         if not len(row):
             return
         track, det = t[row], d[col]
         self._motion.correct(track, measured[col])
         self._box[track] = detections.xyxy[det]
-        self._score[track] = detections.score[det]
         self._last_s[track] = now
         self._missed_s[track] = np.inf
+        free_track[track] = False
+        free_detection[det] = False
+        if faint:  # of age, score and sure place it says nothing
+            return
+        self._score[track] = detections.score[det]
+        self._sure_s[track] = now
+        self._sure_box[track] = detections.xyxy[det]
         self._hits[track] += 1
         for new in track[~self._confirmed[track]]:
             if self._hits[new] >= 2 and now - self._first_s[new] >= self._confirm_s:
                 self._confirmed[new] = True
                 self._learn_exit(int(new))
-        free_track[track] = False
-        free_detection[det] = False
+
+    def _continue(self, faint: Detections, free_track: Bool, now: float, size: tuple[int, int] | None) -> None:
+        """A faint box where somebody is clearly expected, and of their size, shows that they are still there."""
+        unsure_s = now - self._sure_s
+        may = free_track & self._confirmed & (unsure_s <= self._faint_s) & _among(self._class, self._person_classes)
+        overdue = may & (unsure_s > self._exit_remember_s)
+        if size is not None and overdue.any():
+            may &= ~(overdue & self._exits.at_exit(self._sure_box, size))
+        if not may.any():
+            return
+        missed, every = may.copy(), np.ones(len(faint), np.bool_)
+        self._match(faint, every, missed, every.copy(), now, limit=_CLEAR, faint=True)
+        free_track[may & ~missed] = False
 
     def _learn_exit(self, new: int) -> None:
         """Where somebody comes from out of nothing there is a way out too; at the start everybody does."""
@@ -218,6 +249,8 @@ class Tracker:
         self._class = np.concatenate([self._class, detections.class_id[mask]])
         self._first_s = np.concatenate([self._first_s, np.full(n, now)])
         self._last_s = np.concatenate([self._last_s, np.full(n, now)])
+        self._sure_s = np.concatenate([self._sure_s, np.full(n, now)])
+        self._sure_box = np.concatenate([self._sure_box, detections.xyxy[mask]])
         self._missed_s = np.concatenate([self._missed_s, np.full(n, np.inf)])
         self._hits = np.concatenate([self._hits, np.ones(n, np.int64)])
         self._confirmed = np.concatenate([self._confirmed, np.zeros(n, np.bool_)])
@@ -239,6 +272,7 @@ class Tracker:
         self._id, self._box, self._score = self._id[keep], self._box[keep], self._score[keep]
         self._class, self._first_s, self._last_s = self._class[keep], self._first_s[keep], self._last_s[keep]
         self._first_box = self._first_box[keep]
+        self._sure_s, self._sure_box = self._sure_s[keep], self._sure_box[keep]
         self._hits, self._confirmed, self._missed_s = self._hits[keep], self._confirmed[keep], self._missed_s[keep]
 
     def _behind_others(self) -> Bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import cv2
@@ -34,8 +34,8 @@ FPS = 5.0  # as the kiosk judges
 class Footage:
     """One clip. ``t_s``: (F,) seconds; ``small``: uint8 (F, h, w); ``found``: boxes (N, 4) and scores (N,) of persons.
 
-    ``size``: (width, height) of its frames, pixels; ``looks``: (F, 2 C), what :class:`edge.behaviour.looks.Looks` makes of
-    each frame, C the channels of the detector's map, 0 where it has none; ``there``: (F,), whether it is known.
+    ``sure_from``: the scores below are of faint boxes; ``size``: (width, height) of its frames, pixels; ``looks``: (F, 2 C),
+    what :class:`edge.behaviour.looks.Looks` makes of each frame, C the channels of the detector's map, 0 where it has none; ``there``: (F,), whether it is known.
     """
 
     t_s: F64
@@ -44,6 +44,14 @@ class Footage:
     found: tuple[tuple[F32, F32], ...]
     looks: F32
     there: Bool
+    sure_from: float = 0.0
+
+    def seen(self) -> Iterator[Detections]:
+        """Frame by frame, what the detector said."""
+        for boxes, scores in self.found:
+            sure = scores >= self.sure_from
+            every = Detections(boxes.copy(), scores.copy(), np.zeros(len(scores), np.int64))
+            yield replace(every.where(sure), faint=every.where(~sure))
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +74,11 @@ def footage(clip: Path, detector: OnnxDetector, cache: Path | None, *, change: C
     kept = cache / f"{clip.stem}.npz" if cache else None
     if kept and kept.is_file():
         with np.load(kept) as z:
-            if str(z["persons"]) == detector.model and "looks" in z:
+            if str(z["persons"]) == detector.model and "sure_from" in z:
                 ends = np.cumsum(z["count"])[:-1]
                 found = zip(np.split(z["xyxy"], ends), np.split(z["score"], ends), strict=True)
                 size = (int(z["size"][0]), int(z["size"][1]))
-                return Footage(z["t_s"], z["small"], size, tuple(found), z["looks"], z["there"])
+                return Footage(z["t_s"], z["small"], size, tuple(found), z["looks"], z["there"], float(z["sure_from"]))
     taken = _taken(clip, detector, change)
     if kept:
         kept.parent.mkdir(parents=True, exist_ok=True)
@@ -84,6 +92,7 @@ def footage(clip: Path, detector: OnnxDetector, cache: Path | None, *, change: C
             score=np.concatenate([s for _, s in taken.found]),
             looks=taken.looks,
             there=taken.there,
+            sure_from=np.array(taken.sure_from),
             persons=np.array(detector.model),
         )
     return taken
@@ -95,9 +104,8 @@ def busy(clip: Footage) -> Iterator[tuple[float, bool, bool]]:
     As if somebody had been seen just before: clips start in the middle of things, people in front of a machine do not.
     """
     tracker, last_s = Tracker(), float(clip.t_s[0]) if len(clip.t_s) else 0.0
-    for at_s, (boxes, scores) in zip(clip.t_s, clip.found, strict=True):
+    for at_s, seen in zip(clip.t_s, clip.seen(), strict=True):
         t_s = float(at_s)
-        seen = Detections(boxes.copy(), scores.copy(), np.zeros(len(scores), np.int64))
         unseen_s = tracker.update(seen, t_s, size=clip.size).unseen_s
         last_s = t_s if (unseen_s <= MAX_UNSEEN_S).any() else last_s
         yield t_s, bool((unseen_s <= MAX_LOST_S).any()), t_s - last_s <= LINGER_S
@@ -106,9 +114,8 @@ def busy(clip: Footage) -> Iterator[tuple[float, bool, bool]]:
 def moments(clip: Footage) -> Iterator[Moment]:
     """What the kiosk's own tracker and features make of a clip, frame by frame."""
     tracker, motion, rows = Tracker(), Motion(), Rows()
-    for at_s, small, (boxes, scores) in zip(clip.t_s, clip.small, clip.found, strict=True):
+    for at_s, small, seen in zip(clip.t_s, clip.small, clip.seen(), strict=True):
         t_s = float(at_s)
-        seen = Detections(boxes.copy(), scores.copy(), np.zeros(len(scores), np.int64))
         tracks = tracker.update(seen, t_s, size=clip.size)
         tracks = tracks.where(tracks.unseen_s <= MAX_UNSEEN_S)
         names = tracks.track_id.tolist()
@@ -158,7 +165,8 @@ def _taken(clip: Path, detector: OnnxDetector, change: Change | None) -> Footage
             seen = detector.detect_image(image)
             times.append(frame.t_mono_s)
             pictures.append(shrink(image))
-            found.append((seen.xyxy, seen.score))
+            parts = [seen] if seen.faint is None else [seen, seen.faint]
+            found.append((np.concatenate([p.xyxy for p in parts]), np.concatenate([p.score for p in parts])))
             glances.append(looks.update(seen.features, frame.t_mono_s) if seen.features else None)
     except CameraEnded:
         pass
@@ -169,4 +177,5 @@ def _taken(clip: Path, detector: OnnxDetector, change: Change | None) -> Footage
     there = np.array([glance is not None for glance in glances])
     width = next((len(g.looks) for g in glances if g is not None), 0)
     rows = np.stack([np.zeros(width, np.float32) if g is None else g.looks for g in glances])
-    return Footage(np.array(times), np.stack(pictures), size, tuple(found), rows, there)
+    sure_from = detector.manifest.thresholds["person"]
+    return Footage(np.array(times), np.stack(pictures), size, tuple(found), rows, there, sure_from)

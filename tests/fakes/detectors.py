@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -32,6 +32,7 @@ class FakeDetector:
 
     :param script: what is seen, by ``Frame.seq``; or a function of the frame. A frame not in it is empty.
     :param classes: class names; a scripted name must be among them.
+    :param faint: what it only half sees, by frame.
     :param failing: frames (by ``seq``) at which ``detect`` raises ``DetectorError``.
 
     ``asked`` holds the ``seq`` of every frame judged so far.
@@ -44,8 +45,10 @@ class FakeDetector:
         classes: Sequence[str] = COCO_LIKE,
         model: str = "fake 1",
         map_name: str = "",
+        faint: Callable[[Frame], Sequence[Seen]] | None = None,
         failing: Collection[int] = (),
     ) -> None:
+        self._faint = faint
         self._script = script if script is not None else {}
         self._classes = tuple(classes)
         self._model = model
@@ -70,6 +73,10 @@ class FakeDetector:
         if frame.seq in self._failing:
             raise DetectorError(f"the fake detector fails at frame {frame.seq}", hint="the test asked for it")
         seen = self._script(frame) if callable(self._script) else self._script.get(frame.seq, ())
+        faint = self._faint(frame) if self._faint else ()
+        return replace(self._boxes(seen, frame), faint=self._boxes(faint, frame) if faint else None)
+
+    def _boxes(self, seen: Sequence[Seen], frame: Frame) -> Detections:
         if not seen:
             return Detections.empty()
         width, height = frame.size

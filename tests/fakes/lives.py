@@ -24,6 +24,9 @@ RESTRICTED = zone(ZoneKind.RESTRICTED, 0.8, 0.3, 1, 1)
 ZONES = (LOBBY, RESTRICTED, DOOR)
 LOBBY_X, RESTRICTED_X = 0.16 * SIZE[0], 0.8 * SIZE[0]
 
+# x1 y1 x2 y2, px: where coats hang that the detector half takes for somebody, one of them in the doorway.
+COATS = ((296.0, 140.0, 344.0, 252.0), (24.0, 127.0, 70.0, 240.0))
+
 _DOOR_X = 45.0  # px: where people appear and vanish, in the doorway
 _HIDES = 0.55  # share of a box behind a nearer one, from which on the detector misses it
 
@@ -107,14 +110,36 @@ class Story:
             boxes.append(np.array([x - 20, y - 90, x + 20, y]))
             names.append(-1)
             scores.append(rng.uniform(0.25, 0.6))
-        if not boxes:
-            return Detections.empty(), []
-        return (
-            Detections(
-                np.array(boxes, np.float32), np.array(scores, np.float32), np.full(len(boxes), PERSON, np.int64)
-            ),
-            names,
-        )
+        return _seen(boxes, scores, self.faint(t, names)), names
+
+    def faint(self, t: float, found: list[int]) -> Detections | None:
+        """What a detector half sees at ``t``: some of those it missed, a coat that looks like somebody, and nobody.
+
+        :param found: whose boxes it is sure of.
+        """
+        rng = np.random.default_rng([self.seed, round(t * 1000)])
+        boxes = []
+        for p in self.people:
+            if p.present(t) and p.name not in found and rng.random() < 0.5:
+                x1, y1, x2, y2 = p.box(t)
+                boxes.append(np.array([x1, y1, x2, y2]) + np.clip(rng.normal(0, 0.04, 4), -0.1, 0.1) * (y2 - y1))
+        for x1, y1, x2, y2 in COATS:
+            if rng.random() < 0.5:
+                boxes.append(np.array([x1, y1, x2, y2]) + np.clip(rng.normal(0, 0.04, 4), -0.1, 0.1) * (y2 - y1))
+        if rng.random() < 0.1:
+            x, y = rng.uniform(100, 600), rng.uniform(150, 340)
+            boxes.append(np.array([x - 20, y - 90, x + 20, y]))
+        return _seen(boxes, rng.uniform(0.1, 0.25, len(boxes)).tolist(), None) if boxes else None
+
+
+def _seen(boxes: list[F64], scores: list[float], faint: Detections | None) -> Detections:
+    n = len(boxes)
+    return Detections(
+        np.array(boxes, np.float32).reshape(n, 4),
+        np.array(scores, np.float32),
+        np.full(n, PERSON, np.int64),
+        faint=faint,
+    )
 
 
 def _covers(front: tuple[float, ...], back: tuple[float, ...]) -> bool:

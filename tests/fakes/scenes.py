@@ -49,13 +49,12 @@ def frame(t_s: float, *, seq: int = 0, camera: str = "lobby") -> Frame:
     return Frame(BLACK, seq, t_s, utc(t_s), camera)
 
 
-def detections(*things: Thing) -> Detections:
-    if not things:
-        return Detections.empty()
+def detections(*things: Thing, faint: Sequence[Thing] = ()) -> Detections:
     return Detections(
-        np.array([t.box for t in things], np.float32),
+        np.array([t.box for t in things], np.float32).reshape(-1, 4),
         np.array([t.score for t in things], np.float32),
         np.array([t.cls for t in things], np.int64),
+        faint=detections(*faint) if faint else None,
     )
 
 

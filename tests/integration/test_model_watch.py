@@ -342,3 +342,12 @@ def test_classes_keep_their_numbers_whatever_the_model_calls_them() -> None:
     assert present.known == ("knife", "person")
     (frame,) = make_frames(1)
     assert sorted(present.detect(frame).class_id.tolist()) == [1, 2]
+
+
+def test_what_is_faint_goes_by_the_same_numbers() -> None:
+    present = PresentModel(FakeDetector(classes=("phone", "person")))
+    present.take(FakeDetector(lambda _: [KNIFE], classes=("knife", "person"), faint=lambda _: [MAN]))
+    found = present.detect(make_frames(1)[0])
+    assert found.class_id.tolist() == [2]
+    assert found.faint is not None
+    assert found.faint.class_id.tolist() == [1]

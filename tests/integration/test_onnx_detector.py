@@ -95,6 +95,36 @@ def test_chosen_classes_keep_their_ids_and_hide_the_rest() -> None:
     assert some.classes == full.classes
 
 
+def test_what_is_faint_is_told_apart_and_changes_no_sure_box(bundle: Path) -> None:
+    """A lower floor for persons: the same boxes, to the bit, and besides them those between the floor and the threshold."""
+    edit(bundle, lambda t: t.update(continues={"person": 0.001}))
+    with_faint = OnnxDetector(bundle)
+    edit(bundle, lambda t: t.pop("continues"))  # a bundle of before
+    without = OnnxDetector(bundle)
+    threshold, faint = with_faint.manifest.thresholds["person"], 0
+    for number in (0, 60, 180, 300):
+        seen, before = with_faint.detect_image(lobby_frame(number)), without.detect_image(lobby_frame(number))
+        assert before.faint is None
+        assert seen.xyxy.tolist() == before.xyxy.tolist()
+        assert seen.score.tolist() == before.score.tolist()
+        assert seen.class_id.tolist() == before.class_id.tolist()
+        if seen.faint is not None:
+            faint += len(seen.faint)
+            assert {with_faint.classes[i] for i in seen.faint.class_id} == {"person"}
+            assert (seen.faint.score < threshold).all()
+            assert (seen.faint.score >= np.float32(0.001)).all()
+            assert not (iou_matrix(seen.faint.xyxy, seen.xyxy) > with_faint.manifest.nms.iou).any()
+    assert faint > 3
+
+
+def test_with_a_floor_of_one_s_own_nothing_is_faint() -> None:
+    """Who evaluates a model gets every box in one list."""
+    assert OnnxDetector(shipped_bundle()).manifest.continues
+    found = OnnxDetector(shipped_bundle(), score_floor=0.02).detect_image(lobby_frame(180))
+    assert found.faint is None
+    assert found.score.min() < 0.1
+
+
 def test_a_picture_without_pixels_holds_nothing() -> None:
     detector = OnnxDetector(shipped_bundle())
     assert len(detector.detect_image(np.zeros((0, 640, 3), np.uint8))) == 0

@@ -93,9 +93,12 @@ def bytetrack_defaults(_clip: Clip, fps: float) -> Callable[[Detections, float],
 
 def _theirs(tracker: ByteTrackTracker) -> Callable[[Detections, float], Boxes]:
     def follow(detections: Detections, t: float) -> Boxes:
+        parts = [detections] if detections.faint is None else [detections, detections.faint]  # it takes all in one
         found = tracker.update(
             supervision.Detections(
-                xyxy=detections.xyxy.copy(), confidence=detections.score.copy(), class_id=detections.class_id.copy()
+                xyxy=np.concatenate([part.xyxy for part in parts]),
+                confidence=np.concatenate([part.score for part in parts]),
+                class_id=np.concatenate([part.class_id for part in parts]),
             ),
             timestamp=t,
         )

@@ -89,3 +89,13 @@ def test_it_agrees_with_looking_at_every_score(seed: int) -> None:
     found = Decoder(THRESHOLDS, limit=1000)(boxes, scores)
     slow = {(c, float(scores[c, a])) for c in range(3) for a in range(30) if scores[c, a] >= THRESHOLDS[c]}
     assert set(zip(found.class_id.tolist(), found.score.tolist(), strict=True)) == slow
+
+
+def test_what_is_faint_comes_as_well_and_takes_nobody_s_place() -> None:
+    boxes, scores = raw()
+    scores[0] = (0.3, 0.45, 0.49, 0.4, 0.09, 0.5)
+    scores[1, :2] = (0.2, 0.19)
+    decoder = Decoder(THRESHOLDS, limit=4, faint=np.array([0.1, 0.2, 0.9], np.float32))
+    found = decoder(boxes, scores)
+    assert sorted(found.score.tolist()) == pytest.approx([0.2, 0.45, 0.49, 0.5])  # 0.2 is enough for its class
+    assert len(Decoder(THRESHOLDS, limit=9, faint=np.array([0.1, 0.2, 0.9], np.float32))(boxes, scores)) == 6

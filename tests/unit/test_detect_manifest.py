@@ -70,6 +70,12 @@ def test_a_sound_bundle_is_read(bundle: Path) -> None:
     assert read_model(bundle, manifest) == MODEL
 
 
+def test_a_bundle_of_before_continues_nothing_below_its_thresholds(bundle: Path) -> None:
+    assert read_manifest(bundle).continues == {}
+    write(bundle, table() | {"continues": {"person": 0.1}})
+    assert read_manifest(bundle).continues == {"person": 0.1}
+
+
 def test_what_is_written_reads_the_same(bundle: Path) -> None:
     manifest = read_manifest(bundle)
     assert Manifest.model_validate_json(manifest.to_json()) == manifest
@@ -107,6 +113,9 @@ def test_what_is_written_reads_the_same(bundle: Path) -> None:
         ("thresholds", lambda t: t["thresholds"].pop("knife")),
         ("thresholds", lambda t: t["thresholds"].update(fork=0.5)),
         ("thresholds.knife", lambda t: t["thresholds"].update(knife=1.5)),
+        ("continues", lambda t: t.update(continues={"fork": 0.1})),
+        ("continues", lambda t: t.update(continues={"person": 0.31})),
+        ("continues.person", lambda t: t.update(continues={"person": -0.1})),
         ("low_precision", lambda t: t.update(low_precision=["fork"])),
         ("nms.iou", lambda t: t["nms"].update(iou=-0.1)),
     ],

@@ -4,6 +4,7 @@ import itertools
 import threading
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 from fakes.cameras import FakeCamera, make_frames
 from fakes.clocks import FakeClock
@@ -11,10 +12,12 @@ from fakes.detectors import FakeDetector, Seen
 from fakes.indicators import FakeIndicator
 from fakes.scenes import zone
 
+from edge.detect.gate import StillGate
 from edge.errors import CameraLost, DetectorError, IndicatorError
 from edge.incidents import Incidents
 from edge.pipeline import CAMERA_LOST, Judged, Line, Loop, Pipeline
 from edge.rules.loitering import Loitering
+from edge.track.exits import Exits
 from edge.track.tracker import Tracker
 from edge.types import ChangeKind, IncidentChange, ZoneKind
 from edge.zones import ZoneMap
@@ -101,6 +104,36 @@ def test_nobody_in_an_ignore_zone_is_seen_by_a_rule() -> None:
     box = Box(FakeCamera(make_frames(60), clock=clock), clock=clock, zones=[zone(ZoneKind.IGNORE, 0.2, 0.5, 0.6, 1)])
     box.loop.run(threading.Event())
     assert box.told == []
+
+
+def test_what_is_faint_counts_nowhere_but_for_a_moment_with_who_was_there() -> None:
+    """Somebody for three seconds, and a coat that looks a little like them, before and after, for ever."""
+    frames = make_frames(200, fps=10, image=np.full((36, 64, 3), 90, np.uint8))
+    there = range(60, 90)
+    coat = Seen("person", MAN.xyxy, 0.2)
+    detector = FakeDetector({k: [MAN] for k in there}, faint=lambda _: [coat])
+    rule = Loitering(person_classes={0}, dwell_s=9.0, escalate_s=60.0)
+    gate = StillGate(look_every_s=1.0, hold_s=0.5)
+    numbers = itertools.count(1)
+    tracker = Tracker(faint_s=2.0, exits=Exits(doors=[zone(ZoneKind.DOOR, 0.9, 0, 1, 1).polygon]))
+    pipeline = Pipeline(
+        detector=detector,
+        lines={"lobby": Line(tracker, ZoneMap("lobby", []), [rule], gate=gate)},
+        incidents=Incidents(new_id=lambda: f"i{next(numbers)}", close_after_s=1.0, cooldown_s=0.0),
+        now_s=FakeClock(mono_s=0.0).monotonic_s,
+        clock_synced=lambda: True,
+    )
+    seen = []
+    for frame in frames:
+        judged = pipeline.step(frame)
+        seen.append(bool((judged.tracks.unseen_s == 0).any()))
+        assert judged.changes == ()
+        assert len(judged.tracks) == 0 or there[0] <= frame.seq <= there[-1] + 52
+    assert not any(seen[: there[0]])
+    assert sum(seen[there[-1] + 1 :]) == 20  # two seconds
+    looked = np.array(detector.asked)
+    assert (looked < there[0]).sum() < 20, "a picture with nothing but the coat is an empty one"
+    assert (looked > 160).sum() < 10
 
 
 def test_a_lost_camera_is_one_incident_and_closes_on_recovery() -> None:

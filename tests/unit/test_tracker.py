@@ -210,3 +210,99 @@ def test_iou_of_nothing_of_the_same_and_of_strangers() -> None:
     assert iou(box, box + 100)[0, 0] == 0
     assert iou(box, np.array([[5, 0, 15, 10]], np.float32))[0, 0] == pytest.approx(1 / 3)
     assert iou(box * 0, box * 0)[0, 0] == 0
+
+
+SOMEBODY = Thing(0)
+
+
+def followed(t: Tracker, thing: Thing = SOMEBODY) -> float:
+    """Somebody is clearly seen for a while; returns when they were last."""
+    for k in range(5):
+        t.update(detections(thing), k * 0.2, size=SIZE)
+    return 0.8
+
+
+def test_a_faint_box_continues_a_track_and_is_worth_no_score() -> None:
+    t = tracker()
+    last = followed(t)
+    for k in range(1, 10):
+        found = t.update(detections(faint=[Thing(0, x=321, score=0.12)]), last + k * 0.2, size=SIZE)
+        assert found.track_id.tolist() == [1]
+        assert found.unseen_s.tolist() == [0]
+        assert found.xyxy[0, 0] == pytest.approx(Thing(0, x=321).box[0])  # where the faint box is, not where expected
+        assert found.score[0] == pytest.approx(0.9)  # the last sure one's
+
+
+def test_faint_boxes_start_nothing_and_confirm_nobody() -> None:
+    t = tracker()
+    for k in range(20):
+        t.update(detections(faint=[Thing(0, score=0.24)]), k * 0.2)
+        assert t.follows == 0
+    t.update(detections(Thing(0)), 4.0)
+    for k in range(1, 20):
+        assert len(t.update(detections(faint=[Thing(0, score=0.24)]), 4.0 + k * 0.2)) == 0
+    assert t.follows == 0
+
+
+@pytest.mark.parametrize("fps", [2.0, 5.0, 15.0])
+def test_who_left_a_coat_behind_is_forgotten_all_the_same(fps: float) -> None:
+    """What hangs where somebody was last seen may look like them for ever; they are in sight for two seconds more."""
+    t = tracker(faint_s=2.0, remember_s=3.0)
+    last, seen_s, gone_s = followed(t), 0.0, 0.0
+    for k in range(1, round(8 * fps)):
+        found = t.update(detections(faint=[Thing(0, score=0.2)]), last + k / fps, size=SIZE)
+        if len(found):
+            gone_s = k / fps
+            seen_s = gone_s if found.unseen_s[0] == 0 else seen_s
+    assert 2.0 - 1 / fps < seen_s <= 2.0
+    assert gone_s <= 5.0 + 1 / fps
+
+
+def test_at_an_exit_a_faint_box_keeps_nobody_for_longer_than_a_miss() -> None:
+    t = Tracker(person_classes={PERSON}, exits=Exits(doors=[DOOR], rooms=[ROOM]))
+    in_the_door = Thing(0, x=90)
+    last, gone_s = followed(t, in_the_door), 0.0
+    for k in range(1, 30):
+        if len(t.update(detections(faint=[in_the_door]), last + k * 0.2, size=SIZE)):
+            gone_s = k * 0.2
+    assert gone_s <= 2 * 0.7 + 0.2
+
+
+@pytest.mark.parametrize(
+    "other",
+    [Thing(0, x=410, score=0.2), Thing(0, height=90, score=0.2), Thing(0, height=230, score=0.2)],
+    ids=["beside", "a chair", "somebody nearer"],
+)
+def test_a_faint_box_leads_nobody_elsewhere_and_is_of_their_size(other: Thing) -> None:
+    t = tracker()
+    last = followed(t)
+    found = t.update(detections(faint=[other]), last + 0.2, size=SIZE)
+    assert found.unseen_s[0] > 0
+    assert found.xyxy[0] == pytest.approx(Thing(0).box, abs=2)
+
+
+def test_faint_boxes_cannot_creep_away_with_somebody() -> None:
+    """Each a little smaller than the one before: their size is judged by the last sure box."""
+    t = tracker(faint_s=10.0)
+    last = followed(t)
+    heights = []
+    for k in range(1, 20):
+        found = t.update(detections(faint=[Thing(0, height=150 * 0.95**k, score=0.2)]), last + k * 0.2, size=SIZE)
+        if len(found) and found.unseen_s[0] == 0:
+            heights.append(float(found.xyxy[0, 3] - found.xyxy[0, 1]))
+    assert min(heights) > 150 / 1.45
+
+
+def test_a_sure_box_comes_before_a_faint_one() -> None:
+    t = tracker()
+    last = followed(t)
+    found = t.update(detections(Thing(0, x=330), faint=[Thing(0, x=320, score=0.2)]), last + 0.2, size=SIZE)
+    assert found.xyxy[0] == pytest.approx(Thing(0, x=330).box)
+    assert t.follows == 1  # and what is left over is nobody
+
+
+def test_faint_things_are_no_things() -> None:
+    t = tracker()
+    last = followed(t, Thing(0, cls=KNIFE))
+    found = t.update(detections(faint=[Thing(0, cls=KNIFE, score=0.2)]), last + 0.2, size=SIZE)
+    assert found.unseen_s[0] > 0
