@@ -72,6 +72,7 @@ def test_the_manifest_tells_where_the_model_comes_from(exported: Path) -> None:
     manifest = read_manifest(exported)
     assert (manifest.input.height, manifest.input.width) == (64, 96)
     assert manifest.outputs.scores.shape == (1, 80, 8 * 12 + 4 * 6 + 2 * 3)
+    assert manifest.continues == {"person": 0.1}
     assert manifest.calibration is not None
     assert manifest.calibration.images == 16
     assert manifest.metrics["as_is"].images == 6

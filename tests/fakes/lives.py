@@ -113,14 +113,15 @@ class Story:
         return _seen(boxes, scores, self.faint(t, names)), names
 
     def faint(self, t: float, found: list[int]) -> Detections | None:
-        """What a detector half sees at ``t``: some of those it missed, a coat that looks like somebody, and nobody.
+        """What a detector half sees at ``t``: some of those it missed or who are behind others, coats, and nothing at all.
 
         :param found: whose boxes it is sure of.
         """
         rng = np.random.default_rng([self.seed, round(t * 1000)])
         boxes = []
         for p in self.people:
-            if p.present(t) and p.name not in found and rng.random() < 0.5:
+            hidden = not p.present(t) or any(a <= t <= b for a, b in p.hidden)
+            if not hidden and p.name not in found and rng.random() < 0.5:
                 x1, y1, x2, y2 = p.box(t)
                 boxes.append(np.array([x1, y1, x2, y2]) + np.clip(rng.normal(0, 0.04, 4), -0.1, 0.1) * (y2 - y1))
         for x1, y1, x2, y2 in COATS:
