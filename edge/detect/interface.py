@@ -28,7 +28,7 @@ class Detector(Protocol):
         """Whose map ``Detections.features`` is: one name for all models that make the same map."""
 
     def detect(self, frame: Frame) -> Detections:
-        """Detections in frame pixels, scores at or above each class's threshold.
+        """Detections in frame pixels, scores at or above each class's threshold; below it there are only ``faint`` ones.
 
         :raises DetectorError: the model cannot be run.
         """
