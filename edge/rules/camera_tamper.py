@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from edge.rules.dwell import among
 from edge.rules.view import FLAT, Compared, Look, Reference, free_of, look_at
@@ -11,12 +14,20 @@ from edge.types import Observation
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from edge.types import Bool, Scene, Severity
+    from numpy.typing import NDArray
+
+    from edge.types import U8, Bool, Scene, Severity
 
 COVERED, SPRAYED, BLINDED, DARK = "covered", "sprayed over", "blinded", "in the dark or covered"
 DEFOCUSED, TURNED, FROZEN, HIDDEN = "out of focus", "turned away", "frozen", "partly hidden"
 
 _EVERY_S = 0.7
+_SOON_S = 0.15  # at the soonest, where the picture jerks or is another one and does not rest
+_JERK = 0.08  # change of a few points since the last look, as a share of the brightness
+_JERK_LEAST = 2.0  # grey levels
+_GLIMPSE = (16, 9)  # (columns, rows) of those points
+_TURNING_S = 2.0  # a hand does what it does to a camera, and lets go, in so long at the most
+_TURNING = 0.67  # of the time that it must last, however short that is set
 _LEARN_S = 2.5  # of the first pictures; a fault that is there from the start is what the camera watches
 _FORGET_S = 2.0  # a state that was not seen for this long has to begin anew
 _ANOTHER, _SURE = 0.27, 0.55  # agreement of edges: another picture below, certainly the same one above
@@ -25,8 +36,8 @@ _PAINTED = 0.35  # share of the structured blocks that show nothing any more
 _GONE = 0.3  # share of the structured blocks that show something else than before, and do not stir
 _BLURRED = 0.45  # of the reference's fine detail
 _BLACK, _GLOOM, _WHITE = 14.0, 25.0, 225.0
-_NOISE = 2.0  # grey levels that a sensor's noise changes from look to look
-_STILL = 0.035  # mean change between two looks, as a share of the brightness, of what does not move
+_STILL = 0.018  # change between two looks without their noise, as a share of the brightness, of what does not move
+_STILL_LEAST = 1.2  # grey levels
 _QUIET = 0.8  # the same of whole blocks, where nobody stands in front of the camera and sways
 _SAME = 0.02  # the same for a picture that does not live: no sensor is without noise
 
@@ -61,7 +72,9 @@ class CameraTamper:
         self._dwell_s = dwell_s
         self._severity = severity
         self._due_s = float("-inf")
-        self._last: Look | None = None
+        self._looks: deque[tuple[float, Look]] = deque()  # (when, look), the last ones
+        self._glimpse = np.zeros((0, 0), np.int16)
+        self._elsewhere_s: float | None = None  # since when the picture is another one, moving or not
         self._references: dict[bool, Reference] = {}
         self._since: dict[str, tuple[float, float]] = {}  # state -> when it began, when it was last seen
         self._relearn = False
@@ -76,14 +89,19 @@ class CameraTamper:
         t_s = scene.frame.t_mono_s
         if self._relearn:
             self._relearn = False
-            self._references, self._since, self._last = {}, {}, None
-        if t_s >= self._due_s:
-            self._due_s = t_s + _EVERY_S
+            self._references, self._since, self._elsewhere_s = {}, {}, None
+            self._looks.clear()
+        if t_s >= self._due_s or self._jerked(scene.frame.image, t_s):
             look = look_at(scene.frame.image)
             self._note(self.states(look, self._free(scene), t_s), t_s)
-            self._last = look
+            self._looks.append((t_s, look))
+            self._glimpse = _glimpse(scene.frame.image)
+            # Just when one of them has lasted for long enough, it is looked whether it still does.
+            ends_s = [round(since_s + self._limit(state), 3) for state, (since_s, _) in self._since.items()]
+            soon = self._elsewhere_s is not None and not {COVERED, TURNED} & self._since.keys()
+            self._due_s = min([t_s + (_SOON_S if soon else _EVERY_S), *(end_s for end_s in ends_s if end_s > t_s)])
         lately = [
-            (state, last_s - since_s, self._limits.get(state, self._dwell_s))
+            (state, round(last_s - since_s, 3), self._limit(state))
             for state, (since_s, last_s) in self._since.items()
             if t_s - last_s <= 3 * _EVERY_S
         ]
@@ -110,8 +128,10 @@ class CameraTamper:
 
         :param free: bool (rows, columns), blocks without people.
         """
-        change = look.change_from(self._last) if self._last is not None else 255.0
-        stir = look.stir_from(self._last) if self._last is not None else 255.0
+        before = self._before(t_s)
+        change = look.change_from(before) if before is not None else 255.0
+        moved = look.move_from(before) if before is not None else 255.0
+        stir = look.stir_from(before) if before is not None else 255.0
         reference = self._reference(look, free, t_s)
         if reference is None:
             return [DARK]
@@ -119,7 +139,11 @@ class CameraTamper:
             reference.learn(look, free, t_s)
             return []
         seen = reference.compare(look, free)
-        wrong = _wrong(look, seen, change=change, stir=stir)
+        if seen.agreement >= _ANOTHER:
+            self._elsewhere_s = None
+        elif self._elsewhere_s is None:
+            self._elsewhere_s = t_s
+        wrong = _wrong(look, seen, moved=moved, stir=stir)
         if wrong:
             return [wrong]
         if change <= _SAME:
@@ -145,8 +169,31 @@ class CameraTamper:
             state: kept for state, kept in self._since.items() if t_s - kept[1] <= _FORGET_S or state in states
         }
         for state in states:
-            since_s, last_s = self._since.get(state, (t_s, t_s))
-            self._since[state] = (since_s if t_s - last_s <= _FORGET_S else t_s, t_s)
+            since_s, last_s = self._since.get(state, (t_s, float("-inf")))
+            if t_s - last_s > _FORGET_S:
+                since_s = t_s
+                if state in {COVERED, TURNED} and self._elsewhere_s is not None:
+                    # Known for certain at rest only, but it began with the hand that did it.
+                    since_s = max(self._elsewhere_s, t_s - min(_TURNING_S, _TURNING * self._dwell_s))
+            self._since[state] = (since_s, t_s)
+
+    def _limit(self, state: str) -> float:
+        return self._limits.get(state, self._dwell_s)
+
+    def _before(self, t_s: float) -> Look | None:
+        """The look to hold one of now against, most of ``_EVERY_S`` older: in less time even what moves hardly changes."""
+        while len(self._looks) > 1 and t_s - self._looks[1][0] >= 0.8 * _EVERY_S:
+            self._looks.popleft()
+        return self._looks[0][1] if self._looks else None
+
+    def _jerked(self, image: U8, t_s: float) -> bool:
+        """Whether the whole picture has changed, so that the next look must not wait: a glimpse costs next to nothing."""
+        if not self._looks or t_s - self._looks[-1][0] < _SOON_S:
+            return False
+        now = _glimpse(image)
+        if now.shape != self._glimpse.shape:
+            return True
+        return float(np.abs(now - self._glimpse).mean()) > max(_JERK_LEAST, _JERK * float(now.mean()))
 
     def _free(self, scene: Scene) -> Bool:
         tracks = scene.tracks
@@ -154,8 +201,14 @@ class CameraTamper:
         return free_of(boxes, scene.frame.size)
 
 
-def _wrong(look: Look, seen: Compared, *, change: float, stir: float) -> str:
-    still = change < max(_NOISE, _STILL * look.brightness)
+def _glimpse(image: U8) -> NDArray[np.int16]:
+    """Some points of the picture (H, W, 3), green."""
+    across, down = max(1, image.shape[1] // _GLIMPSE[0]), max(1, image.shape[0] // _GLIMPSE[1])
+    return image[down // 2 :: down, across // 2 :: across, 1].astype(np.int16)
+
+
+def _wrong(look: Look, seen: Compared, *, moved: float, stir: float) -> str:
+    still = moved < max(_STILL_LEAST, _STILL * look.brightness)
     if look.brightness > _WHITE and seen.contrast < _FAINT:
         return BLINDED
     if seen.agreement < _ANOTHER:

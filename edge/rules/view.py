@@ -26,13 +26,16 @@ _SLOW_S = 60.0  # how long the reference takes to follow the hours of the day
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """One look. ``fine``: uint8 (h, w), green; ``edges``: float32 (36, 64, 2), direction and distinctness (0..1) of edges.
+    """One look.
 
+    ``fine``: uint8 (h, w), green; ``coarse``: float32 (36, 64), the same made small;
+    ``edges``: float32 (36, 64, 2), direction and distinctness (0..1) of edges;
     ``contrast``, ``detail``, ``level``: float32 (9, 16), spread, fine detail and mean of each block, grey levels;
     ``brightness``: mean grey level; ``grey``: the picture has no colour (infrared light).
     """
 
     fine: U8
+    coarse: F32
     edges: F32
     contrast: F32
     detail: F32
@@ -45,6 +48,10 @@ class Look:
         if self.fine.shape != before.fine.shape:
             return 255.0
         return float(cv2.mean(cv2.absdiff(self.fine, before.fine))[0])
+
+    def move_from(self, before: Look) -> float:
+        """Mean difference of two looks at a size in which a sensor's noise is a quarter and a hand's shake is left, grey levels."""
+        return float(cv2.mean(cv2.absdiff(self.coarse, before.coarse))[0])
 
     def stir_from(self, before: Look) -> float:
         """Mean difference of two looks block by block, grey levels: movement and light, without noise."""
@@ -70,7 +77,7 @@ def look_at(image: U8) -> Look:
     # Light scales an edge but does not turn it: what counts is its direction, as far as it is more than noise.
     edges /= np.sqrt(_length2(edges) + _WEAK**2)[..., None]
     level = _per_block(coarse)
-    return Look(fine, edges, contrast, detail, level, float(cv2.mean(coarse)[0]), bool(colour < 3.0))
+    return Look(fine, coarse, edges, contrast, detail, level, float(cv2.mean(coarse)[0]), bool(colour < 3.0))
 
 
 def free_of(boxes: F32, size: tuple[int, int]) -> Bool:

@@ -54,12 +54,22 @@ def rule() -> CameraTamper:
 
 
 def told(
-    change: Change, *things: Thing, seconds: float = 18.0, noise: bool = True, watch: CameraTamper | None = None
+    change: Change,
+    *things: Thing,
+    seconds: float = 18.0,
+    fps: float = FPS,
+    lost: float = 0.0,
+    noise: bool = True,
+    watch: CameraTamper | None = None,
 ) -> list[tuple[str, float]]:
-    """What is said when the picture changes at ``AT_S``: each new sentence with the seconds since then."""
+    """What is said when the picture changes at ``AT_S``: each new sentence with the seconds since then.
+
+    ``lost``: share of the frames that never come.
+    """
     watch, said = watch or rule(), []
-    for k in range(round(seconds * FPS)):
-        t_s = k / FPS
+    comes = np.random.default_rng(11).random(round(seconds * fps)) >= lost
+    for k in np.flatnonzero(comes).tolist():
+        t_s = k / fps
         picture = ROOM if t_s < AT_S else change(ROOM, t_s - AT_S)
         picture = noisy(picture, k) if noise or t_s < AT_S else picture
         moment = scene(t_s, *things)
@@ -103,6 +113,57 @@ def test_what_is_done_to_the_camera_is_told_by_name_in_time(change: Change, word
     assert said[0][0] == f"the camera has been {word} for"
     assert 3.0 <= said[0][1] <= 4.6
     assert len(said) == 1
+
+
+def pushed(picture: U8, t_s: float, *, over_s: float = 1.0, by: int = 230) -> U8:
+    """The camera is pushed aside within ``over_s``: the room goes by and comes to rest."""
+    return np.roll(picture, round(by * min(1.0, t_s / over_s)), axis=1)
+
+
+@pytest.mark.parametrize(("fps", "lost"), [(2.0, 0.0), (5.0, 0.0), (5.0, 0.3), (15.0, 0.0)])
+@pytest.mark.parametrize("over_s", [0.2, 1.0, 1.6])
+def test_turning_counts_from_the_push_not_from_when_it_is_over(fps: float, lost: float, over_s: float) -> None:
+    said = told(lambda p, t_s: pushed(p, t_s, over_s=over_s), seconds=AT_S + 6, fps=fps, lost=lost)
+    assert [w for w, _ in said] == ["the camera has been turned away for"]
+    assert 3.0 <= said[0][1] <= 4.0
+
+
+def test_turning_is_told_in_the_dark_where_noise_is_most_of_what_changes() -> None:
+    grain = np.random.default_rng(6).normal(0, 7, (3, *ROOM.shape)).astype(np.float32)
+
+    def night(picture: U8, k: int) -> U8:
+        return np.clip(picture * np.float32(0.45) + grain[k % 3], 0, 255).astype(np.uint8)
+
+    watch, said = rule(), []
+    for k in range(round((AT_S + 6) * FPS)):
+        t_s = k / FPS
+        moment = scene(t_s)
+        picture = night(pushed(ROOM, max(0.0, t_s - AT_S)), k)
+        said += [
+            (s.what, t_s - AT_S) for s in watch.update(replace(moment, frame=replace(moment.frame, image=picture)))
+        ]
+    assert said
+    assert said[0][0] == "the camera has been turned away for"
+    assert 3.0 <= said[0][1] <= 3.8
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda p, t_s: pushed(p, t_s, over_s=0.4) if t_s < 2.4 else p,
+        lambda p, t_s: np.roll(p, round(70 * np.exp(-t_s / 1.5) * np.sin(9 * t_s)), axis=1),
+        lambda p, t_s: np.roll(p, round(60 * np.sin(3 * t_s)), axis=0) if t_s < 8 else p,
+    ],
+    ids=["pushed and put back", "bumped, it swings out", "shaken for long"],
+)
+@pytest.mark.parametrize("fps", [2.0, 5.0])
+def test_a_camera_that_looks_where_it_did_afterwards_was_not_turned(change: Change, fps: float) -> None:
+    assert told(change, seconds=AT_S + 12, fps=fps) == []
+
+
+def test_what_moves_all_the_time_is_no_turned_camera() -> None:
+    """Somebody who fills the picture and sways, or a hand that holds the camera."""
+    assert told(lambda _, t_s: np.roll(room(seed=2), round(60 * np.sin(2.5 * t_s)), axis=1), seconds=AT_S + 10) == []
 
 
 def half_hidden(picture: U8, _: float) -> U8:
