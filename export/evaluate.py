@@ -11,7 +11,7 @@ import numpy as np
 from faster_coco_eval import COCO, COCOeval_faster
 
 from edge.detect.letterbox import Geometry
-from edge.detect.manifest import ClassScore, Score
+from edge.detect.measured import ClassScore, Score
 from edge.detect.onnx import OnnxDetector
 from edge.types import Detections
 from export.dataset import read_image

@@ -17,7 +17,8 @@ from export.report import pair
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from edge.detect.manifest import Manifest, Score
+    from edge.detect.manifest import Manifest
+    from edge.detect.measured import Score
     from export.dataset import Dataset
     from export.views import ViewSpec
 

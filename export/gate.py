@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edge.detect.manifest import Gate, GateRow
+from edge.detect.measured import Gate, GateRow
 from export.errors import GateError
 from export.matches import found_boxes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from edge.detect.manifest import Score
+    from edge.detect.measured import Score
     from export.evaluate import Judged
 
 MAX_MAP_LOSS = 1.0

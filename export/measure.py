@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edge.detect.manifest import Gate, ThresholdSet, View
+from edge.detect.measured import Gate, ThresholdSet, View
 from edge.detect.onnx import EXACT_SUMS
 from export import dataset, evaluate, gate, matches, thresholds
 from export.bundle import make_manifest, write_bundle

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from edge.detect.manifest import Score
+    from edge.detect.measured import Score
     from export.measure import Measured
 
 

@@ -8,9 +8,10 @@ from datetime import datetime  # noqa: TC003 - pydantic reads the annotation whe
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from edge import __version__
+from edge.detect.measured import Calibration, Gate, Label, Sha256, Strict, ThresholdSet, Unit, View
 from edge.errors import ManifestError
 
 SCHEMA_VERSION = 1
@@ -32,21 +33,14 @@ def _plain_name(name: str) -> str:
     return name
 
 
-Unit = Annotated[float, Field(ge=0, le=1)]
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Release = Annotated[str, Field(pattern=r"^\d{1,4}(\.\d{1,4}){0,3}$")]
 Size = Annotated[int, Field(ge=32, le=4096, multiple_of=32)]
-Label = Annotated[str, Field(min_length=1, max_length=100)]
 
 VARIANTS_NAME = "variants"
 _VARIANT = re.compile(rf"{VARIANTS_NAME}/([a-z0-9][a-z0-9_-]*)\.onnx")
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
-
-
-class ModelFile(_Strict):
+class ModelFile(Strict):
     """The weights: ``file`` beside the manifest, its hash, its size in bytes, and how numbers are held."""
 
     file: Annotated[str, AfterValidator(_plain_name)]
@@ -55,7 +49,7 @@ class ModelFile(_Strict):
     precision: Literal["int8", "fp32"]
 
 
-class InputSpec(_Strict):
+class InputSpec(Strict):
     """One letterboxed picture, (1, height, width, 3); colour order, scaling and layout are the graph's business."""
 
     name: Label
@@ -67,7 +61,7 @@ class InputSpec(_Strict):
     fill: Annotated[int, Field(ge=0, le=255)]
 
 
-class OutputSpec(_Strict):
+class OutputSpec(Strict):
     """One output, float32 (1, rows, anchors), and what its rows are."""
 
     name: Label
@@ -76,7 +70,7 @@ class OutputSpec(_Strict):
     coding: Literal["cxcywh_px", "probability"]
 
 
-class FeatureSpec(_Strict):
+class FeatureSpec(Strict):
     """A map from the middle of the network, float32 (1, channels, h, w): each cell is a square of the input.
 
     ``network_sha256``: of the part of the network that makes it; models that share it make the same map.
@@ -88,7 +82,7 @@ class FeatureSpec(_Strict):
     network_sha256: Sha256 | None = None
 
 
-class Outputs(_Strict):
+class Outputs(Strict):
     """``boxes``: centre and size in input pixels, 4 rows; ``scores``: a row per class, 0..1; ``features``: may be missing."""
 
     boxes: OutputSpec
@@ -96,7 +90,7 @@ class Outputs(_Strict):
     features: FeatureSpec | None = None
 
 
-class NmsSpec(_Strict):
+class NmsSpec(Strict):
     """Suppression: overlap that makes two boxes one; how many go in and come out at the most."""
 
     iou: Unit
@@ -104,86 +98,7 @@ class NmsSpec(_Strict):
     max_detections: Annotated[int, Field(gt=0, le=10_000)]
 
 
-class ClassScore(_Strict):
-    """Average precision of one class over ``boxes`` labelled boxes, 0..1."""
-
-    boxes: Annotated[int, Field(ge=0)]
-    ap50: Unit
-    ap50_95: Unit
-
-
-class Score(_Strict):
-    """One evaluation: means over the classes that are present, and each of them."""
-
-    map50: Unit
-    map50_95: Unit
-    classes: dict[Label, ClassScore]
-
-
-class View(_Strict):
-    """One way of looking at the evaluation images: the float model beside the model as shipped.
-
-    ``int8``: as the runtime runs it, with sums that cannot saturate; ``int8_default``: with onnxruntime's default on the
-    exporting machine, which differs on x86 without VNNI. ``recall_by_height``: labelled and found boxes, by height range in
-    input pixels, at the operating thresholds.
-    """
-
-    images: Annotated[int, Field(gt=0)]
-    set_sha256: Sha256
-    fp32: Score
-    int8: Score
-    int8_default: Score | None = None
-    recall_by_height: dict[Label, tuple[int, int]] = {}
-
-
-class GateRow(_Strict):
-    """One class, "rest" (classes with few boxes, pooled) or "overall": points INT8 lost against FP32.
-
-    Recall at the operating threshold; for "overall" mAP50-95. ``lower_points``: lower end of the bootstrap's interval, which is
-    what counts; ``accepted_points``: what the exporting person put on record as accepted.
-    """
-
-    boxes: Annotated[int, Field(ge=0)]
-    loss_points: float
-    lower_points: float
-    allowed_points: float
-    accepted_points: float | None = None
-    passed: bool
-
-
-class Gate(_Strict):
-    """How quantising was judged, on images that neither calibrated nor set thresholds.
-
-    ``default_loss_points``: mAP50-95 lost with onnxruntime's default sums on the exporting machine.
-    """
-
-    images: Annotated[int, Field(gt=0)]
-    set_sha256: Sha256
-    session: Label
-    rows: dict[Label, GateRow]
-    pooled: tuple[Label, ...] = ()
-    default_loss_points: float | None = None
-    passed: bool
-
-
-class ThresholdSet(_Strict):
-    """The images behind the thresholds; ``unmeasured``: classes with too few boxes there."""
-
-    images: Annotated[int, Field(ge=0)]
-    set_sha256: Sha256
-    unmeasured: tuple[Label, ...] = ()
-
-
-class Calibration(_Strict):
-    """How the ranges of the activations were found; ``set_sha256`` covers names and bytes of the images."""
-
-    method: Label
-    images: Annotated[int, Field(gt=0)]
-    set_sha256: Sha256
-    settings: dict[str, str] = {}
-
-
-class Manifest(_Strict):
+class Manifest(Strict):
     """The whole statement. ``metrics``: by view name ("as_is"); ``provenance`` and ``tools``: name to plain text.
 
     ``continues``: by class, the lower score from which on a box may continue a track, and be nothing else; a class that it

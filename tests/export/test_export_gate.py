@@ -13,7 +13,7 @@ pytest.importorskip("ultralytics")
 
 import onnx
 
-from edge.detect.manifest import ClassScore, Score
+from edge.detect.measured import ClassScore, Score
 from edge.types import Detections
 from export import gate, matches, thresholds
 from export.dataset import Dataset, LabelledImage
