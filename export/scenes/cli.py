@@ -55,6 +55,10 @@ def _parser() -> argparse.ArgumentParser:
     overview = commands.add_parser("overview", help="one frame of every clip in a folder, as one picture")
     overview.add_argument("folder", type=Path, help="clips with their truth")
     overview.add_argument("picture", type=Path, help="where to write it (.jpg or .png)")
+    again = commands.add_parser(
+        "truth", help="conclude anew what rendered clips of the suite should raise; no rendering"
+    )
+    again.add_argument("folder", type=Path, help="clips with their truth")
     figures = commands.add_parser("measure", help="how well a model bundle finds the people in rendered clips")
     figures.add_argument("folder", type=Path, help="clips with their truth")
     figures.add_argument("--model", type=Path, default=Path("weights/kiosk"), help="bundle (default: weights/kiosk)")
@@ -129,6 +133,16 @@ def _overview(folder: Path, picture: Path) -> None:
     cv2.imwrite(str(picture), overview(folder), [cv2.IMWRITE_JPEG_QUALITY, 80])
 
 
+def _truth(folder: Path, console: Console) -> None:
+    from export.scenes.clip import conclude  # noqa: PLC0415 - listing and refusing do without
+
+    files = {p: p.name.removesuffix(".truth.json") for p in sorted(folder.glob("*.truth.json"))}
+    if not files:
+        raise ScenarioError(f"{folder}: no clips with their truth", hint="make-scenes clips --out FOLDER makes some.")
+    changed = [name for path, name in files.items() if conclude(path, load(_find(name)))]
+    console.print(f"{len(files)} truths, changed: {', '.join(changed) or 'none'}", highlight=False)
+
+
 def _measure(folder: Path, bundle: Path, console: Console) -> None:
     from edge.detect.onnx import OnnxDetector  # noqa: PLC0415 - rendering does without a model
     from export.scenes.measure import frames_of, measure  # noqa: PLC0415
@@ -158,6 +172,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             _clips(paths, args.out, max(1, args.jobs), console)
         elif args.command == "overview":
             _overview(args.folder, args.picture)
+        elif args.command == "truth":
+            _truth(args.folder, console)
         elif args.command == "measure":
             _measure(args.folder, args.model, console)
         else:

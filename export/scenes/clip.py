@@ -13,8 +13,10 @@ import cv2
 import numpy as np
 
 from export.scenes import truth
+from export.scenes.cast import cast
 from export.scenes.errors import SceneError
-from export.scenes.play import Player
+from export.scenes.play import Player, conclusions
+from export.scenes.rooms import ROOMS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -141,7 +143,7 @@ def overview(folder: Path, *, columns: int = 5) -> U8:
     """One telling frame of every clip in a folder: that with the most people, of those the middle one."""
     tiles = []
     for path in sorted(folder.glob("*.truth.json")):
-        table: dict[str, Any] = read_truth(path)
+        table = read_truth(path)
         most = max(len(f["persons"]) + len(f["objects"]) for f in table["frames"])
         full = [f["i"] for f in table["frames"] if len(f["persons"]) + len(f["objects"]) == most]
         video = cv2.VideoCapture(str(folder / table["clip"]))
@@ -169,17 +171,37 @@ def overview(folder: Path, *, columns: int = 5) -> U8:
     return np.asarray(np.vstack(rows), np.uint8)
 
 
+def conclude(path: Path, scenario: Scenario) -> bool:
+    """Write a clip's truth again with what follows now from its frames; True if anything differs. No picture is touched.
+
+    :raises SceneError: the truth is of another version, or of another scenario than this one is now.
+    """
+    before = read_truth(path)
+    frames = truth.frames_of(before)
+    if (before["clip"], len(frames)) != (f"{scenario.name}.mp4", round(scenario.seconds * scenario.fps)):
+        raise SceneError(
+            f"{path}: {before['clip']} with {len(frames)} frames is not {scenario.name} as the scenario has it now",
+            hint=f"make-scenes clips {scenario.name} renders it again.",
+        )
+    room = ROOMS[scenario.room](None)
+    tail = conclusions(scenario, room, cast(scenario, room), frames)
+    if all(before.get(key) == value for key, value in tail.items()):
+        return False
+    truth.write(path, {k: v for k, v in before.items() if k not in tail and k != "frames"}, frames, tail)
+    return True
+
+
 def _frame(picture: U8, box: Sequence[float], colour: tuple[int, int, int]) -> None:
     x1, y1, x2, y2 = (round(v) for v in box)
     cv2.rectangle(picture, (x1, y1), (x2, y2), colour, 1)
 
 
-def read_truth(path: Path) -> dict[str, object]:
+def read_truth(path: Path) -> dict[str, Any]:
     """The truth beside a clip.
 
     :raises SceneError: the file is no truth of a version that is known here.
     """
-    table: dict[str, object] = json.loads(path.read_text("utf-8"))
+    table: dict[str, Any] = json.loads(path.read_text("utf-8"))
     if table.get("schema") != truth.SCHEMA or table.get("version") != truth.VERSION:
         raise SceneError(
             f"{path}: schema {table.get('schema')!r}, version {table.get('version')!r}",

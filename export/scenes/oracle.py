@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from export.scenes.truth import FrameTruth, Visit
 
 _GRACE_S = 1.0
+_WALKING_M_S = 0.5  # who is slower stands
 WEAPON_LABELS = ("firearm", "knife", "tool")
 
 
@@ -91,10 +92,16 @@ def _dwell(rules: RulesTable, areas: Sequence[Area], visits: Sequence[Visit]) ->
                 yield _say(rule, visit.zone, [visit.person], visit.entered_s + limit, visit.left_s, what)
 
 
-def _inside(area: Area, actor: Actor) -> Bool:
-    """At 100 Hz: is the actor there and in the area."""
+def _there(actor: Actor) -> Bool:
+    """At 100 Hz: is the actor in the scene."""
     there = np.zeros(len(actor.x), bool)
     there[actor.sample(actor.from_s) : actor.sample(actor.to_s) + 1] = True
+    return there
+
+
+def _inside(area: Area, actor: Actor) -> Bool:
+    """At 100 Hz: is the actor there and in the area."""
+    there = _there(actor)
     x0, y0 = np.min(area.floor, 0)
     x1, y1 = np.max(area.floor, 0)
     near: Bool = there & (actor.x >= x0) & (actor.x <= x1) & (actor.y >= y0) & (actor.y <= y1)
@@ -128,29 +135,27 @@ def _revisits(rules: RulesTable, areas: Sequence[Area], visits: Sequence[Visit])
 
 
 def _close_behind(rules: RulesTable, areas: Sequence[Area], actors: Sequence[Actor]) -> Iterator[Expected]:
+    """Two who stand within arm's reach, one of them at the machine, whatever their hands do there."""
+    standing = [_there(a) & (a.speed_m_s < _WALKING_M_S) & (np.array(a.action) != "lie") for a in actors]
     for area in areas:
         if area.kind is not ZoneKind.MACHINE:
             continue
-        for user in actors:
-            using = np.array([a == "use_machine" for a in user.action]) & _inside(area, user)
-            for other in actors:
-                if other is user:
-                    continue
-                there = np.zeros(len(other.x), bool)
-                there[other.sample(other.from_s) : other.sample(other.to_s) + 1] = True
-                near = np.hypot(user.x - other.x, user.y - other.y) < rules.close_behind_m
-                still = other.speed_m_s < 0.5
-                for start, end in _stretches(using & there & near & still, RATE_HZ, grace_s=0.5):
-                    if end - start > rules.close_behind_s:
-                        what = f"a second person within {rules.close_behind_m:g} m of a customer"
-                        yield _say(
-                            "crowding",
-                            area.name,
-                            [user.person_id, other.person_id],
-                            start + rules.close_behind_s,
-                            end,
-                            what,
-                        )
+        at_machine = [s & _inside(area, a) for s, a in zip(standing, actors, strict=True)]
+        pairs = {
+            (one.person_id, other.person_id): (at_machine[i] & standing[k] | at_machine[k] & standing[i])
+            & (np.hypot(one.x - other.x, one.y - other.y) < rules.close_behind_m)
+            for i, one in enumerate(actors)
+            for k, other in enumerate(actors)
+            if i < k
+        }
+        if not pairs:
+            continue
+        for start, end in _stretches(np.any(list(pairs.values()), axis=0), RATE_HZ, grace_s=0.5):
+            if end - start > rules.close_behind_s:
+                during = slice(int(start * RATE_HZ), int(end * RATE_HZ))
+                who = sorted({p for both, holds in pairs.items() if holds[during].any() for p in both})
+                what = f"a second person within {rules.close_behind_m:g} m of the one at the machine"
+                yield _say("crowding", area.name, who, start + rules.close_behind_s, end, what)
 
 
 def _doing(rules: RulesTable, areas: Sequence[Area], actors: Sequence[Actor]) -> Iterator[Expected]:

@@ -17,7 +17,7 @@ from export.scenes.rooms import ROOMS
 from export.scenes.sensor import Faults, Sensor, ramp
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from typing import Any
 
     from edge.types import U8
@@ -173,25 +173,29 @@ class Player:
 
     def tail(self) -> dict[str, Any]:
         """The truth's conclusions, once all frames are played."""
-        s = self.scenario
-        stays = truth.visits(self.actors, self.room.areas)
-        found = expected(
-            rules=s.rules, areas=self.room.areas, actors=self.actors, visits=stays, frames=self.frames, faults=s.fault,
-            fps=s.fps, seconds=s.seconds,
-        )  # fmt: skip
-        rules = s.rules
-        return {
-            "visits": [{"person": v.person, "zone": v.zone, "entered_s": v.entered_s, "left_s": v.left_s, "dwell_s": v.dwell_s} for v in stays],
-            "config": {
-                "loitering": {"dwell_s": rules.loitering_s}, "restricted_area": {"dwell_s": rules.restricted_s},
-                "crowding": {"max_persons": rules.crowding_persons, "dwell_s": rules.crowding_s},
-                "objects": {"seen_s": rules.object_s}, "revisit": {"entries": rules.revisit_entries, "window_s": rules.revisit_window_s},
-                "close_behind": {"distance_m": rules.close_behind_m, "dwell_s": rules.close_behind_s},
-                "person_down": {"down_s": rules.person_down_s}, "assault": {"dwell_s": rules.struggle_s},
-                "machine_tampering": {"dwell_s": rules.prying_s}, "camera_tamper": {"dwell_s": rules.tamper_s}, "closed_hours": {"closed": rules.closed},
-            },
-            "expected": [
-                {"rule": e.rule, "zone": e.zone, "person": e.person, "persons": e.persons, "opens_s": e.opens_s, "closes_s": e.closes_s, "what": e.what}
-                for e in found
-            ],
-        }  # fmt: skip
+        return conclusions(self.scenario, self.room, self.actors, self.frames)
+
+
+def conclusions(s: Scenario, room: Room, actors: Sequence[Actor], frames: Sequence[truth.FrameTruth]) -> dict[str, Any]:
+    """What follows from the scenario and what is in sight in its frames: the truth's visits, config and expected."""
+    stays = truth.visits(actors, room.areas)
+    found = expected(
+        rules=s.rules, areas=room.areas, actors=actors, visits=stays, frames=frames, faults=s.fault,
+        fps=s.fps, seconds=s.seconds,
+    )  # fmt: skip
+    rules = s.rules
+    return {
+        "visits": [{"person": v.person, "zone": v.zone, "entered_s": v.entered_s, "left_s": v.left_s, "dwell_s": v.dwell_s} for v in stays],
+        "config": {
+            "loitering": {"dwell_s": rules.loitering_s}, "restricted_area": {"dwell_s": rules.restricted_s},
+            "crowding": {"max_persons": rules.crowding_persons, "dwell_s": rules.crowding_s},
+            "objects": {"seen_s": rules.object_s}, "revisit": {"entries": rules.revisit_entries, "window_s": rules.revisit_window_s},
+            "close_behind": {"distance_m": rules.close_behind_m, "dwell_s": rules.close_behind_s},
+            "person_down": {"down_s": rules.person_down_s}, "assault": {"dwell_s": rules.struggle_s},
+            "machine_tampering": {"dwell_s": rules.prying_s}, "camera_tamper": {"dwell_s": rules.tamper_s}, "closed_hours": {"closed": rules.closed},
+        },
+        "expected": [
+            {"rule": e.rule, "zone": e.zone, "person": e.person, "persons": e.persons, "opens_s": e.opens_s, "closes_s": e.closes_s, "what": e.what}
+            for e in found
+        ],
+    }  # fmt: skip

@@ -12,7 +12,7 @@ from export.scenes.actor import RATE_HZ
 from export.scenes.view import contains
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from edge.types import U8, Bool
@@ -145,3 +145,17 @@ def write(path: Path, head: dict[str, Any], frames: Sequence[FrameTruth], tail: 
     parts = [f' "{k}": {spread(v)}' for k, v in (head | tail).items()]
     parts.append(f' "frames": {spread([asdict(f) for f in frames])}')
     path.write_text("{\n" + ",\n".join(parts) + "\n}\n", "utf-8")
+
+
+def frames_of(table: Mapping[str, Any]) -> list[FrameTruth]:
+    """The frames of a truth that was read back."""
+    return [
+        FrameTruth(
+            i=f["i"],
+            t_s=f["t_s"],
+            persons=[SeenPerson(**p) for p in f["persons"]],
+            objects=[SeenThing(**o) for o in f["objects"]],
+            camera=f["camera"],
+        )
+        for f in table["frames"]
+    ]

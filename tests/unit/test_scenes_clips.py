@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import cv2
 import pytest
 
 from edge.types import ZoneKind
-from export.scenes.cli import suite
+from export.scenes.cli import main, suite
 from export.scenes.clip import read_truth
 from export.scenes.scenario import load
 from export.scenes.view import contains
@@ -106,3 +107,23 @@ def test_every_clip_is_a_scenario_of_the_suite() -> None:
         scenario = scenarios[path.name.removesuffix(".truth.json")]
         assert (table["room"], table["view"], table["light"]) == (scenario.room, scenario.view, scenario.light)
         assert table["duration_s"] == scenario.seconds
+
+
+def test_the_truth_is_what_follows_from_the_scenarios_now(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for path in TRUTHS:
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    (tmp_path / "knife.truth.json").write_text(
+        json.dumps(read_truth(CLIPS / "knife.truth.json") | {"expected": []}), "utf-8"
+    )
+    assert main(["truth", str(tmp_path)]) == 0
+    assert "changed: knife\n" in capsys.readouterr().out
+    for path in TRUTHS:
+        assert (tmp_path / path.name).read_bytes() == path.read_bytes()
+
+
+def test_the_truth_of_another_scenario_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "queue.truth.json"
+    path.write_bytes((CLIPS / "knife.truth.json").read_bytes())
+    assert main(["truth", str(tmp_path)]) != 0
+    assert "is not queue as the scenario has it now" in capsys.readouterr().err
+    assert path.read_bytes() == (CLIPS / "knife.truth.json").read_bytes()

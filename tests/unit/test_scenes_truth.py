@@ -92,6 +92,25 @@ def test_a_second_person_close_to_a_customer(body: Body) -> None:
     assert _raised([customer, far]) == []
 
 
+@pytest.mark.parametrize("action", ["stand", "hands_up", "reach"])
+def test_whoever_stands_at_the_machine_is_the_one_at_it_whatever_the_hands_do(body: Body, action: str) -> None:
+    robbed = _actor(body, 1, Step(0, 5, 9, 90, action), Step(20, 5, 9))
+    robber = _actor(body, 2, Step(0, 5, 2), Step(6, 5.2, 8.3), Step(12, 5.2, 8.3), Step(18, 5, 2))
+    found = _raised([robbed, robber], close_behind_s=2.0)
+    assert [(e.rule, e.zone, e.persons) for e in found] == [("crowding", "machine", [1, 2])]  # once for the pair
+    assert found[0].opens_s == pytest.approx(7.8, abs=0.5)
+
+
+def test_who_walks_through_the_machines_zone_or_lies_there_is_not_the_one_at_it(body: Body) -> None:
+    waits = _actor(body, 1, Step(0, 5, 7.8), Step(20, 5, 7.8))  # just outside
+    walks = _actor(body, 2, Step(0, -5, 8.2), Step(8, 3, 8.2), Step(11, 7, 8.2), Step(19, 15, 8.2))
+    assert _raised([waits, walks], close_behind_s=0.2) == []
+    lies = _actor(body, 2, Step(0, 5, 8.3, 0, "lie"), Step(20, 5, 8.3))
+    assert [e.rule for e in _raised([waits, lies], close_behind_s=0.2)] == ["person_down"]
+    stands = _actor(body, 2, Step(0, 5, 8.3), Step(20, 5, 8.3))
+    assert [e.rule for e in _raised([waits, stands], close_behind_s=0.2)] == ["crowding"]
+
+
 @pytest.mark.parametrize(
     ("action", "rule"),
     [("lie", "person_down"), ("struggle", "assault"), ("pry", "machine_tampering"), ("snatch", "assault")],
