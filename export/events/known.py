@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING
 
 from export.errors import DatasetError
+from export.events.behaved import UNLIKE
 from export.events.causes import UNSEEN
 
 if TYPE_CHECKING:
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from export.events.suite import Verdict
 
 NOT_LOOKED_INTO = "not looked into yet"
+MEASURED = frozenset({UNSEEN, UNLIKE})  # reasons that only a measurement gives
 
 
 def read_known(path: Path) -> dict[str, dict[str, dict[str, str]]]:
@@ -39,30 +42,43 @@ def write_known(
     model: str,
     verdicts: Iterable[Verdict],
     causes: Mapping[str, Mapping[str, tuple[str, str]]] | None = None,
-) -> None:
-    """Write the departures of now.
+) -> list[tuple[str, str, str, str]]:
+    """Write the departures of now, and those alone.
 
-    The reasons of those that were known stay. Others get the one that was measured; where none was, it is to be filled in.
+    A reason that was measured counts. Where none was, the one that somebody wrote stays, as long as the departure is the
+    same but for its numbers; else it is to be filled in.
 
     :param causes: clip -> fault -> what was measured and the reason that follows, each "" for none.
+    :returns: clip, fault, figure before and now of reasons that stay although numbers are others: to be looked at.
     """
     before = read_known(path)
-    clips = {}
+    clips: dict[str, dict[str, dict[str, str]]] = {}
+    doubtful = []
     for verdict in sorted(verdicts, key=lambda v: v.clip):
         of = {}
-        for fault, figure in verdict.faults.items():
+        for fault, opened in verdict.faults.items():
             measured, reason = (causes or {}).get(verdict.clip, {}).get(fault, ("", ""))
-            known = before.get(verdict.clip, {}).get(fault, {}).get("reason", "")
-            # What the detector did not see, it may see now: then the old reason is none any more.
-            known = "" if known == UNSEEN and not reason else known
-            of[fault] = {
-                "figure": f"{figure}; {measured}" if measured else figure,
-                "reason": known or reason or NOT_LOOKED_INTO,
-            }
+            figure = f"{opened}; {measured}" if measured else opened
+            known = before.get(verdict.clip, {}).get(fault, {"figure": "", "reason": ""})
+            written = known["reason"] if not reason and _holds(known, figure) else ""
+            if written and known["figure"] != figure:
+                doubtful.append((verdict.clip, fault, known["figure"], figure))
+            of[fault] = {"figure": figure, "reason": reason or written or NOT_LOOKED_INTO}
         if of:
             clips[verdict.clip] = of
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps({"model": model, "clips": clips}, indent=1) + "\n", encoding="utf-8")
+    return doubtful
+
+
+def _holds(known: Mapping[str, str], figure: str) -> bool:
+    """Whether a reason may go on: somebody wrote it, and of this departure."""
+    measured = known["reason"] in MEASURED
+    return not measured and known["reason"] != NOT_LOOKED_INTO and _wording(known["figure"]) == _wording(figure)
+
+
+def _wording(figure: str) -> str:
+    return re.sub(r"\d+(\.\d+)?", "#", figure)
 
 
 def not_looked_into(known: Mapping[str, Mapping[str, Mapping[str, str]]]) -> list[tuple[str, str]]:

@@ -14,10 +14,11 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from edge.errors import EX_OK, EX_SOFTWARE, KioskError
 from export.errors import DatasetError, ExportError, MissingInputError
+from export.events.behaved import Behaved
 from export.events.causes import Causes
 from export.events.known import not_looked_into, read_known, write_known
 
@@ -163,8 +164,16 @@ def judge(truth_file: Path, *, model: Path | None = None) -> Verdict:
     return compare(truth, opened)
 
 
-def why_missed(folder: Path, verdicts: Iterable[Verdict], causes: Causes) -> dict[str, dict[str, tuple[str, str]]]:
-    """Clip -> fault -> what the clip's pictures say about it, and the reason that follows."""
+class Measure(Protocol):
+    """Tells of missed entries of a truth's ``expected`` what was measured, and the reason that follows; "": none."""
+
+    def of(self, truth_file: Path, missed: Iterable[Mapping[str, Any]]) -> list[tuple[str, str]]: ...
+
+
+def why_missed(
+    folder: Path, verdicts: Iterable[Verdict], measures: Sequence[Measure]
+) -> dict[str, dict[str, tuple[str, str]]]:
+    """Clip -> fault -> what the clip's pictures say about it, and the reason that follows: by the first that knows."""
     found = {}
     for verdict in verdicts:
         if verdict.missed:
@@ -173,7 +182,10 @@ def why_missed(folder: Path, verdicts: Iterable[Verdict], causes: Causes) -> dic
             truth = read_truth(file)
             both = zip(expected(truth), truth["expected"], strict=True)
             missed = {missed_name(one): entry for one, entry in both if missed_name(one) in names}
-            found[verdict.clip] = dict(zip(missed, causes.of(file, missed.values()), strict=True))
+            told = zip(*(measure.of(file, missed.values()) for measure in measures), strict=True)
+            found[verdict.clip] = {
+                name: next(filter(any, said), ("", "")) for name, said in zip(missed, told, strict=True)
+            }
     return found
 
 
@@ -220,7 +232,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         type=Path,
         metavar="DIR",
         help="write all departures to DIR/NAME.json, NAME being the model's, with what the pictures say about them; "
-        "reasons that are there are kept",
+        "what was written by hand is kept while nothing was measured and the departure is the same but for its numbers",
     )
     args = parser.parse_args(argv)
     try:
@@ -236,8 +248,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             args.json.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
         if args.write_known:
             name, known = model_name(args.model), args.write_known
-            causes = why_missed(args.folder, verdicts, Causes(args.model))
-            write_known(known / f"{name}.json", name, verdicts, causes)
+            causes = why_missed(args.folder, verdicts, [Causes(args.model), Behaved(args.model)])
+            for clip, fault, was, now in write_known(known / f"{name}.json", name, verdicts, causes):
+                print(f"{clip}: {fault}: was {was!r}, is {now!r}: does the reason still hold?", file=sys.stderr)
             for clip, fault in not_looked_into(read_known(known / f"{name}.json")):
                 print(f"{known / name}.json: {clip}: {fault}: write down why", file=sys.stderr)
     except KioskError as error:

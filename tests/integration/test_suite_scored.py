@@ -9,14 +9,24 @@ must fail here as long as it is listed there. After a change of model or rules:
 from __future__ import annotations
 
 import re
+from contextlib import suppress
+from dataclasses import replace
 from functools import cache
+from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from edge.app.build import build_detector, build_incidents, build_line
+from edge.cameras.file import VideoFile
+from edge.clock import SystemClock
 from edge.config import load
+from edge.errors import CameraEnded
 from edge.models.shipped import shipped_bundle
+from edge.pipeline import Pipeline
+from edge.types import BEHAVIOURS
+from export.events.behaved import UNLIKE, Behaved
 from export.events.causes import UNSEEN, Causes
 from export.events.known import NOT_LOOKED_INTO, not_looked_into, read_known, write_known
 from export.events.suite import (
@@ -29,10 +39,13 @@ from export.events.suite import (
     missed_name,
     model_name,
     read_truth,
+    why_missed,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from edge.types import F32, Observation, Scene
 
 CLIPS = Path(__file__).parents[1] / "clips"
 KNOWN = read_known(CLIPS / "known" / f"{model_name(shipped_bundle())}.json")
@@ -120,29 +133,52 @@ def test_the_comparison_takes_each_opening_once() -> None:
     }
 
 
-def test_known_faults_keep_their_reasons(tmp_path: Path) -> None:
+def _missed(figure: str) -> Verdict:
+    return Verdict("a", (), ((Incident("knife", "", 4.0), figure),), ())
+
+
+KNIFE = "missed knife of 4.0 s"
+
+
+def test_known_faults_keep_what_somebody_wrote(tmp_path: Path) -> None:
     file = tmp_path / "known" / "m.json"
-    late = Verdict("a", (), ((Incident("knife", "", 4.0), "never opened"),), (Incident("helmet", "", 1.0),))
-    write_known(file, "m", [late])
-    assert not_looked_into(read_known(file)) == [("a", "missed knife of 4.0 s"), ("a", "extra helmet")]
-    text = file.read_text().replace(f'"{NOT_LOOKED_INTO}"', '"too small"', 1)
-    file.write_text(text)
-    write_known(file, "m", [Verdict("a", (), ((Incident("knife", "", 4.0), "opened 3.0 s too late"),), ())])
-    assert read_known(file) == {
-        "a": {"missed knife of 4.0 s": {"figure": "opened 3.0 s too late", "reason": "too small"}}
-    }
+    late = Verdict("a", (), ((Incident("knife", "", 4.0), "opened 2.5 s too late"),), (Incident("helmet", "", 1.0),))
+    assert write_known(file, "m", [late]) == []
+    assert not_looked_into(read_known(file)) == [("a", KNIFE), ("a", "extra helmet")]
+    file.write_text(file.read_text().replace(f'"{NOT_LOOKED_INTO}"', '"too small"', 1))
+    changed = write_known(file, "m", [_missed("opened 3.0 s too late")])
+    assert changed == [("a", KNIFE, "opened 2.5 s too late", "opened 3.0 s too late")]  # kept, but not silently
+    assert read_known(file) == {"a": {KNIFE: {"figure": "opened 3.0 s too late", "reason": "too small"}}}
+    assert write_known(file, "m", [_missed("opened 3.0 s too late")]) == []
+    write_known(file, "m", [Verdict("a", ((Incident("knife", "", 4.0), 0.2),), (), ())])
+    assert read_known(file) == {}  # what occurs no more is not listed
     assert read_known(tmp_path / "none.json") == {}
 
 
-def test_what_was_measured_is_the_reason_until_it_is_no_more(tmp_path: Path) -> None:
+def test_what_somebody_wrote_of_another_departure_is_not_kept(tmp_path: Path) -> None:
     file = tmp_path / "m.json"
-    missed = Verdict("a", (), ((Incident("knife", "", 4.0), "never opened"),), ())
-    fault = "missed knife of 4.0 s"
-    write_known(file, "m", [missed], {"a": {fault: ("the model scores it 0.1", UNSEEN)}})
-    assert read_known(file)["a"][fault] == {"figure": "never opened; the model scores it 0.1", "reason": UNSEEN}
+    write_known(file, "m", [_missed("never opened")])
+    file.write_text(file.read_text().replace(NOT_LOOKED_INTO, "the rule is off"))
+    write_known(file, "m", [_missed("opened 3.0 s too late")])
+    assert not_looked_into(read_known(file)) == [("a", KNIFE)]
+
+
+def test_what_was_measured_counts_more_than_what_somebody_wrote(tmp_path: Path) -> None:
+    file = tmp_path / "m.json"
+    write_known(file, "m", [_missed("never opened")])
+    file.write_text(file.read_text().replace(NOT_LOOKED_INTO, "the rule is off"))
+    write_known(file, "m", [_missed("never opened")], {"a": {KNIFE: ("it scores 0.1", UNLIKE)}})
+    assert read_known(file)["a"][KNIFE] == {"figure": "never opened; it scores 0.1", "reason": UNLIKE}
+
+
+@pytest.mark.parametrize("reason", [UNSEEN, UNLIKE])
+def test_what_was_measured_is_the_reason_until_it_is_no_more(tmp_path: Path, reason: str) -> None:
+    file = tmp_path / "m.json"
+    write_known(file, "m", [_missed("never opened")], {"a": {KNIFE: ("the model scores it 0.1", reason)}})
+    assert read_known(file)["a"][KNIFE] == {"figure": "never opened; the model scores it 0.1", "reason": reason}
     # A better model sees it, and still nothing is told: somebody has to look.
-    write_known(file, "m", [missed], {"a": {fault: ("the model scores it 0.9", "")}})
-    assert not_looked_into(read_known(file)) == [("a", fault)]
+    write_known(file, "m", [_missed("never opened")], {"a": {KNIFE: ("the model scores it 0.9", "")}})
+    assert not_looked_into(read_known(file)) == [("a", KNIFE)]
 
 
 @pytest.mark.parametrize(
@@ -164,6 +200,80 @@ def test_why_an_incident_was_missed_is_measured_on_its_pictures(clip: str, rule:
     assert reason in ("", UNSEEN)
     if clip == "loiterer":
         assert reason == ""  # people who stand are found
+
+
+class _Listener:
+    """A rule that tells nothing: it keeps what the scene says of behaviour."""
+
+    name = "listener"
+
+    def __init__(self) -> None:
+        self.heard: list[tuple[float, F32]] = []
+
+    def update(self, scene: Scene) -> list[Observation]:
+        assert scene.behaviour is not None
+        self.heard.append((scene.frame.t_mono_s, scene.behaviour.max(axis=0, initial=0.0)))
+        return []
+
+
+def _product_scores(clip: str, folder: Path) -> list[tuple[float, F32]]:
+    file = folder / "clip.toml"
+    file.write_text(configuration(read_truth(TRUTHS[clip])))
+    config = load(file)
+    camera, listener, ids = config.cameras[0], _Listener(), count()
+    detector = build_detector(config, file)
+    line = build_line(config, camera, detector)
+    pipeline = Pipeline(
+        detector=detector,
+        lines={camera.name: replace(line, rules=[listener])},
+        incidents=build_incidents(config, lambda: str(next(ids))),
+        now_s=SystemClock().monotonic_s,
+        clock_synced=lambda: True,
+    )
+    source = VideoFile(TRUTHS[clip].with_name(f"{clip}.mp4"), name=camera.name, max_fps=camera.max_fps)
+    with suppress(CameraEnded):
+        while True:
+            pipeline.step(source.read(0.0))
+    source.close()
+    return listener.heard
+
+
+@pytest.mark.parametrize(("clip", "rule"), [("struggle", "assault"), ("prying", "machine_tampering")])
+def test_what_a_behaviour_scores_while_it_lasts_is_the_products(clip: str, rule: str, tmp_path: Path) -> None:
+    every = read_truth(TRUTHS[clip])["expected"]
+    told = Behaved(shipped_bundle()).of(TRUTHS[clip], every)
+    assert {one["rule"] for one, said in zip(every, told, strict=True) if any(said)} == {rule}
+    one, (measured, reason) = next((o, said) for o, said in zip(every, told, strict=True) if o["rule"] == rule)
+    figures = re.fullmatch(
+        r"the behaviour scores (\d\.\d\d) at the most while it lasts, (\d\.\d\d) are asked for", measured
+    )
+    assert figures, measured
+    heard = [
+        v[BEHAVIOURS.index(rule)]
+        for t, v in _product_scores(clip, tmp_path)
+        if one["opens_s"] - 1 <= t <= one["closes_s"] + 1
+    ]
+    assert float(figures[1]) == pytest.approx(max(heard), abs=0.03)
+    assert max(heard) > 0.03  # the watch does look
+    assert (reason == UNLIKE) is (float(figures[1]) < float(figures[2]))
+
+
+class _Says:
+    def __init__(self, *told: tuple[str, str]) -> None:
+        self._told = told
+
+    def of(self, truth_file: Path, missed: Iterable[Mapping[str, Any]]) -> list[tuple[str, str]]:
+        assert truth_file.name == "prying.truth.json"
+        assert [one["rule"] for one in missed] == ["tool", "machine_tampering"]
+        return list(self._told)
+
+
+def test_each_miss_is_told_by_the_measure_that_knows() -> None:
+    truth = read_truth(TRUTHS["prying"])
+    two = tuple((one, "never opened") for one in expected(truth)[:2])
+    verdicts = [Verdict("prying", (), two, ()), Verdict("queue", (), (), ())]
+    found = why_missed(TRUTHS["prying"].parent, verdicts, [_Says(("a", "b"), ("", "")), _Says(("c", ""), ("d", ""))])
+    assert found == {"prying": {missed_name(two[0][0]): ("a", "b"), missed_name(two[1][0]): ("d", "")}}
 
 
 def test_the_configuration_of_a_clip_is_the_products(tmp_path: Path) -> None:
