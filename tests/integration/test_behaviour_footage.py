@@ -42,7 +42,7 @@ def test_footage_keeps_what_is_faint_apart_also_in_its_cache(tmp_path: Path) -> 
         tracks = followed.update(seen, frame.t_mono_s, size=frame.size)
         people.append(tracks.track_id[tracks.unseen_s == 0].tolist())
     source.close()
-    assert faint > 5
+    assert faint, "with nothing faint in the clip this proves nothing"
     assert [set(now) <= set(m.names) for now, m in zip(people, moments(kept), strict=True)] == [True] * len(people)
 
 

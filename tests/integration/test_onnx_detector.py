@@ -102,7 +102,7 @@ def test_what_is_faint_is_told_apart_and_changes_no_sure_box(bundle: Path) -> No
     edit(bundle, lambda t: t.pop("continues"))  # a bundle of before
     without = OnnxDetector(bundle)
     threshold, faint = with_faint.manifest.thresholds["person"], 0
-    for number in (0, 60, 180, 300):
+    for number in range(0, 360, 30):
         seen, before = with_faint.detect_image(lobby_frame(number)), without.detect_image(lobby_frame(number))
         assert before.faint is None
         assert seen.xyxy.tolist() == before.xyxy.tolist()
@@ -114,7 +114,7 @@ def test_what_is_faint_is_told_apart_and_changes_no_sure_box(bundle: Path) -> No
             assert (seen.faint.score < threshold).all()
             assert (seen.faint.score >= np.float32(0.001)).all()
             assert not (iou_matrix(seen.faint.xyxy, seen.xyxy) > with_faint.manifest.nms.iou).any()
-    assert faint > 3
+    assert faint, "with nothing faint in these frames this proves nothing"
 
 
 def test_with_a_floor_of_one_s_own_nothing_is_faint() -> None:
