@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ipaddress
 import re
 import smtplib
 import socket
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from edge.alerts.mail_words import one_line
 from edge.alerts.smtp_replies import LineBroke, auth_error, explain, scrub_secret
 from edge.errors import ConfigError, PermanentRefusal
+from edge.hosts import is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -89,7 +89,7 @@ class SmtpServer:
         self._timeout_s = timeout_s
         self._deadline_s = deadline_s
         self._context = None if security == "none" else _context(ca_file)
-        if username and security == "none" and not _is_loopback(host):
+        if username and security == "none" and not is_loopback(host):
             raise ConfigError(
                 f"{self} would get the password unencrypted", hint='Use security "starttls" or "tls", or no login.'
             )
@@ -180,13 +180,6 @@ def _context(ca_file: Path | None) -> ssl.SSLContext:
         ) from error
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     return context
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _cut(smtp: smtplib.SMTP, cut: threading.Event) -> None:

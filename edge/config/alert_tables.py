@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from edge.config.fields import Name, OneLine, PositiveSeconds, Seconds, SeverityName, Table, is_loopback
+from edge.config.fields import Name, OneLine, PositiveSeconds, Seconds, SeverityName, Table
+from edge.hosts import is_loopback
 from edge.types import Severity
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -20,13 +19,3 @@ class Table(BaseModel):
     """A table: an unknown key, a wrong type and a change are errors."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether what is sent to that host stays on this machine."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -10,8 +10,9 @@ from pydantic import Field, field_validator, model_validator
 
 from edge.cameras.source import parse_source
 from edge.config.alert_tables import Email, EvidenceTable, Inputs, OutboxTable, Outputs
-from edge.config.fields import HostName, Name, OneLine, PositiveSeconds, Score, Seconds, Table, is_loopback
+from edge.config.fields import HostName, Name, OneLine, PositiveSeconds, Score, Seconds, Table
 from edge.config.rule_tables import OpeningHoursTable, Rules
+from edge.hosts import is_loopback
 from edge.types import ZoneKind
 
 

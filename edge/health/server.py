@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import ipaddress
 import logging
 import os
 import socket
@@ -17,6 +16,7 @@ from edge.health.endpoints import Endpoints
 from edge.health.listener import BoundedListener, short_protocol
 from edge.health.metrics import Figures
 from edge.health.quiet import QuietServer
+from edge.hosts import is_loopback
 
 if TYPE_CHECKING:
     import ssl
@@ -82,7 +82,7 @@ class HealthServer:
             version=version,
             clock=clock or SystemClock(),
             token_file=token_file,
-            token_everywhere=not _is_loopback(host),
+            token_everywhere=not is_loopback(host),
             secure=tls is not None,
             figures=figures,
             more_routes=more_routes,
@@ -192,12 +192,3 @@ class HealthServer:
         if error.errno in (errno.EACCES, errno.EPERM):
             return "ports below 1024 are for root: use 1024 to 65535"
         return "use another address or port"
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
