@@ -13,6 +13,7 @@ import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,15 @@ echo $! >"$BOX/pid"
 """
 
 
+def _pip_wheel() -> Path:
+    """The pip that came with this Python: beside ``ensurepip``, or where Debian keeps such wheels for all of its Pythons."""
+    places = [
+        Path(ensurepip.__file__).parent / "_bundled",
+        Path(sysconfig.get_config_var("WHEEL_PKG_DIR") or "/nowhere"),
+    ]
+    return next(wheel for place in places for wheel in sorted(place.glob("pip-*.whl")))
+
+
 class Maker:
     """Who makes releases."""
 
@@ -60,8 +70,7 @@ class Maker:
         folder = self.folder / f"release-{version}"
         wheels = folder / "wheelhouse"
         wheels.mkdir(parents=True)
-        (pip,) = (Path(ensurepip.__file__).parent / "_bundled").glob("pip-*.whl")
-        shutil.copy(pip, wheels)
+        shutil.copy(_pip_wheel(), wheels)
         wheel = self._wheel(wheels, version, patches or {})
         digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
         (folder / "requirements.txt").write_text(f"kiosk-guard=={version} --hash=sha256:{digest}\n")
