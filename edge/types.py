@@ -209,11 +209,24 @@ BEHAVIOURS = ("assault", "machine_tampering")  # columns of ``Scene.behaviour``
 
 
 @dataclass(frozen=True, slots=True)
+class Look:
+    """A part of a frame that the detector was given once more, larger: ``xyxy`` in whole frame pixels.
+
+    ``stands_for_s``: seconds since the same person was last looked at so; 0: never before. What it shows was seen for so long, in
+    the sense in which a frame stands for the time since the frame before.
+    """
+
+    xyxy: tuple[int, int, int, int]
+    stands_for_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Scene:
     """All that a rule may see of one moment of one camera. ``occupancy``: bool (Z, M), zone z holds track m.
 
     ``motion``: float32 (M,), how fast each person's limbs move, own box heights a second; ``behaviour``: float32
-    (M, len(BEHAVIOURS)), how likely each person does what, 0..1. None: nothing watches for it.
+    (M, len(BEHAVIOURS)), how likely each person does what, 0..1. None: nothing watches for it. ``look``: which part of the frame
+    was looked at closer, None: none.
     """
 
     frame: Frame
@@ -223,6 +236,7 @@ class Scene:
     clock_synced: bool
     motion: F32 | None = None
     behaviour: F32 | None = None
+    look: Look | None = None
 
     def __post_init__(self) -> None:
         _column("Scene", "occupancy", self.occupancy, _BOOL, (len(self.zones), len(self.tracks)))

@@ -10,16 +10,18 @@ import numpy as np
 from edge.app.build_behaviour import behaviour_parts, learnt_with
 from edge.clock import SystemClock
 from edge.config import Config, resolve
+from edge.detect.closer import CloserLooks
 from edge.detect.gate import StillGate
 from edge.detect.manifest import read_manifest, variants
 from edge.detect.onnx import OnnxDetector
 from edge.errors import ConfigError
 from edge.incidents import Incidents
+from edge.loop import CAMERA_LOST
 from edge.masks import Mask, Masks
 from edge.models.choice import read_choice
 from edge.models.shipped import shipped_bundle
 from edge.models.store import ModelStore
-from edge.pipeline import CAMERA_LOST, Line
+from edge.pipeline import Line
 from edge.rules.camera_tamper import CameraTamper
 from edge.rules.closed_hours import ClosedHours
 from edge.rules.crowding import Crowding
@@ -137,6 +139,8 @@ def build_line(config: Config, camera: CameraTable, detector: Detector) -> Line:
     resting = resting_rules(config, detector.classes, detector.map_name)
     behaviour_rules, behaviour = behaviour_parts(config, person)
     zones = zone_map(camera.name, config.zones)
+    held = frozenset(detector.classes.index(c) for c in _held(config) if c in detector.classes)
+    every_s = config.model.closer_every_s
     return Line(
         tracker=Tracker(
             new_score=config.track.new_score,
@@ -145,7 +149,7 @@ def build_line(config: Config, camera: CameraTable, detector: Detector) -> Line:
             exit_remember_s=config.track.exit_remember_s,
             exits=Exits(doors=zones.doors, rooms=zones.rooms),
             person_classes=person,
-            held_classes=frozenset(detector.classes.index(c) for c in _held(config) if c in detector.classes),
+            held_classes=held,
         ),
         zones=zones,
         gate=StillGate(look_every_s=config.model.still_every_s) if config.model.still_every_s else None,
@@ -155,6 +159,7 @@ def build_line(config: Config, camera: CameraTable, detector: Detector) -> Line:
             *(rule for rule in behaviour_rules if rule.name not in resting),
         ],
         behaviour=behaviour,
+        closer=CloserLooks(every_s=every_s, person_classes=person) if every_s and held else None,
         masks=Masks(camera.name, mask_list(config.masks)),
     )
 

@@ -26,7 +26,7 @@ from edge.config.tables import ZonesFile
 from edge.errors import KioskError
 from edge.health.endpoints import health_json
 from edge.health.live import LiveView
-from edge.pipeline import CAMERA_LOST
+from edge.loop import CAMERA_LOST
 
 if TYPE_CHECKING:
     import contextlib

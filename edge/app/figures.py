@@ -40,6 +40,7 @@ class BoxFigures:
             cameras=[self._camera(camera) for camera in box.cameras],
             frames_judged=vitals.frames_judged,
             frames_still=vitals.frames_still,
+            closer_looks=vitals.closer_looks,
             inference=vitals.inference.cumulated(),
             inference_sum_s=vitals.inference.sum_s,
             # Each copied in one step: the pipeline adds keys while this is read.

@@ -18,7 +18,7 @@ from edge.app.watchdog import Stage
 from edge.clock import SystemClock, boot_id
 from edge.health.acts_routes import ActsRoutes
 from edge.health.pages import GLANCE_PATHS, Pages
-from edge.pipeline import Loop
+from edge.loop import Loop
 from edge.types import ChangeKind, IncidentChange, Tracks
 
 if TYPE_CHECKING:

@@ -63,6 +63,7 @@ class Model(Table):
     threads: Annotated[int, Field(ge=0, le=16)] = 0
     providers: Annotated[list[OneLine], Field(min_length=1, max_length=8)] = ["CPUExecutionProvider"]
     still_every_s: Annotated[float, Field(ge=0, le=10)] = 2.0
+    closer_every_s: Annotated[float, Field(ge=0, le=10)] = 0.4
     trusted_keys: Annotated[str, Field(min_length=1)] = "/etc/kiosk-guard/keys"
     trial_min: Annotated[float, Field(ge=1, le=1440)] = 15.0
     fetch_url: OneLine = ""

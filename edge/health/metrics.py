@@ -54,6 +54,7 @@ class Figures:
     cameras: Sequence[CameraFigures] = ()
     frames_judged: int | None = None
     frames_still: int | None = None
+    closer_looks: int | None = None
     inference: Sequence[tuple[float, int]] = ()
     inference_sum_s: float = 0.0
     incidents: Mapping[tuple[str, str], int] = field(default_factory=dict)
@@ -157,6 +158,8 @@ def _figures(f: Figures) -> Iterator[Metric]:
     yield from _counter("kiosk_frames_judged", "Frames that went all the way.", f.frames_judged)
     text = "Of the judged frames, those without a look by the model: empty, and nothing moved."
     yield from _counter("kiosk_frames_still", text, f.frames_still)
+    text = "Looks of the model at a part of a frame: a person, or where something was found at one."
+    yield from _counter("kiosk_closer_looks", text, f.closer_looks)
     if f.inference:
         buckets = [("+Inf" if math.isinf(bound) else str(bound), float(count)) for bound, count in f.inference]
         text = "How long the model took for a frame."

@@ -10,6 +10,8 @@ import numpy as np
 from edge.track.tracker import iou
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from edge.types import F32, Bool
 
 _LEARN_S = 5.0  # seen alone for so long: a person whom the detector loses is expected back for three seconds
@@ -37,8 +39,11 @@ class Clutter:
         self._places: list[_Place] = []
         self._last_s: float | None = None
 
-    def update(self, boxes: F32, alone: Bool, t_s: float) -> Bool:
-        """Take the boxes (N, 4) px seen at ``t_s``, and which of them nobody holds; returns which lie in a known place (N,)."""
+    def update(self, boxes: F32, alone: Bool, t_s: float, *, stands_s: Sequence[float]) -> Bool:
+        """Take the boxes (N, 4) px seen at ``t_s``, and which of them nobody holds; returns which lie in a known place (N,).
+
+        :param stands_s: for how long each of them was not looked at so closely before (N,).
+        """
         step_s = 0.0 if self._last_s is None else min(t_s - self._last_s, _MAX_STEP_S)
         known = np.zeros(len(boxes), np.bool_)
         for k in range(len(boxes)):
@@ -48,7 +53,7 @@ class Clutter:
                 self._places.append(place)
             if place is not None:
                 place.last_s = t_s
-                place.alone_s += step_s if alone[k] else 0.0
+                place.alone_s += max(step_s, min(stands_s[k], _MAX_STEP_S)) if alone[k] else 0.0
                 known[k] = place.alone_s >= _LEARN_S
         self.wait(t_s)
         return known

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edge.rules.dwell import among, zones_of
-from edge.rules.object_seen import Sightings
+from edge.rules.object_seen import Sightings, stands_for_s
 from edge.types import Observation, Severity, ZoneKind
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class HeadCover:
         now = scene.frame.t_mono_s
         worn = self._worn(scene)
         self._sightings.update(worn, now)
-        over = {person: s for person, _ in worn if (s := self._sightings.seconds(person)) > self._seen_s}
+        over = {person: s for person, *_ in worn if (s := self._sightings.seconds(person)) > self._seen_s}
         tracks = scene.tracks
         found = []
         for zone, inside in zones_of(scene, ZoneKind.LOBBY):
@@ -76,8 +76,8 @@ class HeadCover:
                 )
         return found
 
-    def _worn(self, scene: Scene) -> list[tuple[int, float]]:
-        """(person, score) for every cover that sits on a head in a lobby, seen in this frame."""
+    def _worn(self, scene: Scene) -> list[tuple[int, float, float]]:
+        """(person, score, seconds it stands for) of every cover that sits on a head in a lobby, seen in this frame."""
         tracks = scene.tracks
         covers = among(tracks.class_id, self._classes).nonzero()[0]
         if not len(covers):  # as in most frames
@@ -103,4 +103,12 @@ class HeadCover:
         off = np.abs(x[:, None] - ((box[:, 0] + box[:, 2]) / 2)[None, :]) + np.abs(y[:, None] - box[None, :, 1])
         best = np.argmin(np.where(on, off, np.inf), axis=1)
         worn = on[np.arange(len(covers)), best]
-        return list(zip(tracks.track_id[people[best[worn]]].tolist(), tracks.score[covers[worn]].tolist(), strict=True))
+        wearer, cover = people[best[worn]], covers[worn]
+        return list(
+            zip(
+                tracks.track_id[wearer].tolist(),
+                tracks.score[cover].tolist(),
+                stands_for_s(scene, cover),
+                strict=True,
+            )
+        )

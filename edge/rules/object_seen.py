@@ -14,7 +14,7 @@ from edge.types import Observation, Severity, Withheld
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from edge.types import F64, Bool, Scene
+    from edge.types import F64, I64, Bool, Scene
 
 PART_OF_THE_ROOM = "it is where such a thing is also seen while nobody is near"
 _MAX_STEP_S = 0.5  # a gap between frames longer than this proves nothing about the time in between
@@ -22,10 +22,24 @@ _CLOSE_UP = 0.3  # of the picture's shorter side: the person who holds something
 _MOVED = 0.1  # of its own size: a hand sways, a false box on the furniture does not
 
 
+def stands_for_s(scene: Scene, rows: Bool | I64) -> list[float]:
+    """For how many seconds the sight of each of these tracks stands, by the closer look at it; 0 where there was none.
+
+    Who is looked at closer only in some frames was not found to hold nothing in the others.
+    """
+    box = scene.tracks.xyxy[rows]
+    if scene.look is None or not len(box):
+        return [0.0] * len(box)
+    x1, y1, x2, y2 = scene.look.xyxy
+    x, y = (box[:, 0] + box[:, 2]) / 2, (box[:, 1] + box[:, 3]) / 2
+    inside = (x >= x1) & (x <= x2) & (y >= y1) & (y <= y2)
+    return [float(s) for s in np.where(inside, scene.look.stands_for_s, 0.0)]
+
+
 class Sightings:
     """Seconds, and seconds times score, for which each of several things was seen within the last ``window_s``.
 
-    Time between two frames counts as seen when the later one shows the thing.
+    Time between two frames counts as seen when the later one shows the thing; so does time between two closer looks.
     """
 
     def __init__(self, *, window_s: float) -> None:
@@ -33,17 +47,22 @@ class Sightings:
         self._seen: dict[int, deque[tuple[float, float, float]]] = {}  # end, seconds, seconds times score
         self._last_s: float | None = None
 
-    def update(self, seen: Collection[tuple[int, float]], t_s: float) -> None:
-        """Take what is seen at ``t_s``, as (key, score 0..1); of several with one key the best counts."""
+    def update(self, seen: Collection[tuple[int, float, float]], t_s: float) -> None:
+        """Take what is seen at ``t_s``: (key, score 0..1, seconds since the last closer look at it); of several with one key the best."""
         step = 0.0 if self._last_s is None else min(t_s - self._last_s, _MAX_STEP_S)
         self._last_s = t_s
         if not seen and not self._seen:  # as in most frames
             return
-        best: dict[int, float] = {}
-        for key, score in seen:
-            best[key] = max(score, best.get(key, 0.0))
-        for key, score in best.items():
-            self._seen.setdefault(key, deque()).append((t_s, step, step * score))
+        best: dict[int, tuple[float, float]] = {}
+        for key, score, stands_s in seen:
+            known = best.get(key, (0.0, 0.0))
+            best[key] = (max(score, known[0]), max(stands_s, known[1]))
+        for key, (score, stands_s) in best.items():
+            moments = self._seen.setdefault(key, deque())
+            own = max(step, min(stands_s, _MAX_STEP_S))
+            if moments:  # no moment counts twice
+                own = min(own, t_s - moments[-1][0])
+            moments.append((t_s, own, own * score))
         for key, moments in list(self._seen.items()):
             while moments and moments[0][0] <= t_s - self._window_s:
                 moments.popleft()
@@ -69,8 +88,9 @@ class _Evidence:
         tracks, now = scene.tracks, scene.frame.t_mono_s
         scores = tracks.score[seen].tolist()
         things, holders = tracks.track_id[seen].tolist(), tracks.holder_id[seen].tolist()
-        self._by_object.update(list(zip(things, scores, strict=True)), now)
-        self._by_holder.update(list(zip(holders, scores, strict=True)), now)
+        stands = stands_for_s(scene, seen)
+        self._by_object.update(list(zip(things, scores, stands, strict=True)), now)
+        self._by_holder.update(list(zip(holders, scores, stands, strict=True)), now)
         totals = [
             sightings.seconds(key)
             for sightings, keys in ((self._by_object, things), (self._by_holder, [h for h in holders if h >= 0]))
@@ -138,7 +158,12 @@ class ObjectSeen:
         if self._near_person:
             swayed = self._swayed(scene, there)
             mask &= (tracks.holder_id >= 0) | (swayed & self._fills_the_picture(scene))
-            clutter[there] = self._clutter.update(tracks.xyxy[there], tracks.holder_id[there] < 0, scene.frame.t_mono_s)
+            clutter[there] = self._clutter.update(
+                tracks.xyxy[there],
+                tracks.holder_id[there] < 0,
+                scene.frame.t_mono_s,
+                stands_s=stands_for_s(scene, there),
+            )
         mask &= self.counts(scene)
         sure_s = self._sure.update(scene, mask & ~clutter, score_s=self._score_s)
         doubted_s = self._doubted.update(scene, mask, score_s=self._score_s)

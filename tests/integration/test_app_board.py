@@ -22,7 +22,8 @@ from edge.app.hand_over import AlertMaker, Annotator, hand_over
 from edge.errors import CameraLost
 from edge.health.interface import Status
 from edge.incidents import Incidents
-from edge.pipeline import Line, Loop, Pipeline
+from edge.loop import Loop
+from edge.pipeline import Line, Pipeline
 from edge.rules.loitering import Loitering
 from edge.track.tracker import Tracker
 from edge.zones import ZoneMap

@@ -25,8 +25,9 @@ from edge.app.mask_confirmation import MaskKeeper, confirm_masks
 from edge.app.replay import _Film
 from edge.errors import CameraLost
 from edge.incidents import Incidents
+from edge.loop import Loop
 from edge.masks import Mask, Masks
-from edge.pipeline import Judged, Line, Loop, Pipeline
+from edge.pipeline import Judged, Line, Pipeline
 from edge.rules.camera_tamper import CameraTamper
 from edge.rules.loitering import Loitering
 from edge.track.tracker import Tracker

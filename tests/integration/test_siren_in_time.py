@@ -27,7 +27,8 @@ from edge.alerts.incident_log import LOG_NAME
 from edge.app.hand_over import hand_over
 from edge.clock import SystemClock
 from edge.incidents import Incidents
-from edge.pipeline import Line, Loop, Pipeline
+from edge.loop import Loop
+from edge.pipeline import Line, Pipeline
 from edge.track.tracker import Tracker
 from edge.types import Frame, Observation, Severity, ZoneKind
 from edge.zones import ZoneMap

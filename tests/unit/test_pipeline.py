@@ -15,7 +15,8 @@ from fakes.scenes import zone
 from edge.detect.gate import StillGate
 from edge.errors import CameraLost, DetectorError, IndicatorError
 from edge.incidents import Incidents
-from edge.pipeline import CAMERA_LOST, Judged, Line, Loop, Pipeline
+from edge.loop import CAMERA_LOST, Loop
+from edge.pipeline import Judged, Line, Pipeline
 from edge.rules.loitering import Loitering
 from edge.track.exits import Exits
 from edge.track.tracker import Tracker

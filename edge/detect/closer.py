@@ -1,0 +1,232 @@
+"""A closer look: the part of a frame around one person, given to the detector as large as its input allows.
+
+What a person holds or wears covers a dozen pixels of a lobby's picture once that is scaled down to the model's input, and less
+than the model was trained on. Cut out of the frame as the camera gave it, the same person fills the input. (Detecting
+small things in slices of a picture is old; here the slices are the people that the first look found.)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edge.detect.nms import iou_matrix, nms
+from edge.types import Detections, Look
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from edge.types import F32, I64, U8, Bool
+
+_SHAPE = 13 / 8  # width to height of what is cut out: the shipped model's input; for another shape some grey is added
+_AROUND = 1.15  # a hand may be outside a person's box
+_LEAST_GAIN = 1.3  # who would not become so much larger is seen well enough as it is
+_SMALLEST_PX = 32
+_EARLY_S = 0.05  # by half a frame too early is in time: the next frame would be late
+_SAME_PERSON = 0.3  # overlap from one frame to the next
+_FORGET_S = 3.0
+_EAGER_S = 4.0  # a thing just found is looked at in every frame for so long: by then its rule has decided
+_SAME_THING = 0.5  # overlap from which on the first look and the closer one mean one thing
+_EDGE_PX = 2.0  # nearer to the cut than this is cut through
+
+# A thing that the closer look sees on the furniture is only seen there while somebody stands before it. So the place is looked at
+# again when they have gone: what is still there belongs to the room (``edge.rules.clutter``).
+_AGAIN_EVERY_S = 0.4
+_AGAIN_FOR_S = 9.0  # longer than the clutter takes to learn, and somebody just lost to be forgotten
+_AGAIN_MISSES = 3
+_PLACES = 8
+
+
+@dataclass(slots=True)
+class _Known:
+    box: F32  # (4,) px, as last detected
+    seen_s: float
+    looked_s: float = -np.inf
+    eager_s: float = -np.inf  # since when the looks find something
+
+
+@dataclass(slots=True)
+class _Place:
+    """Where a look found something while somebody was there."""
+
+    xyxy: tuple[int, int, int, int]
+    looked_s: float = -np.inf
+    alone_s: float | None = None  # since when nobody is there
+    misses: int = 0
+
+
+class CloserLooks:
+    """Decides who is looked at closer in which frame of one camera: at most one look a frame.
+
+    Each person in turn, ``every_s`` after the last look at them; somebody new at once; somebody on whom the looks begin
+    to find something in every frame for a while. An empty picture costs nothing.
+
+    :param every_s: seconds between two looks at one person.
+    :param person_classes: class ids of the people who are looked at.
+    """
+
+    def __init__(self, *, every_s: float, person_classes: Collection[int]) -> None:
+        self._every_s = every_s
+        self.person_classes = sorted(person_classes)
+        self._people: list[_Known] = []
+        self._places: list[_Place] = []
+        self._at: _Known | _Place | None = None  # whom or what the look just chosen is for
+
+    def waits(self, t_s: float) -> bool:
+        """Whether an empty place is to be looked at again, so that the frame is needed however still it is."""
+        return any(self._due(p, t_s) for p in self._places)
+
+    def choose(self, found: Detections, size: tuple[int, int], t_s: float) -> Look | None:
+        """Where to look closer in this frame, if anywhere.
+
+        :param found: what the detector sees in the whole frame.
+        :param size: the frame's width and height, pixels.
+        :param t_s: when it was captured, monotonic seconds.
+        """
+        self._at = None
+        people = found.xyxy[np.isin(found.class_id, self.person_classes)]
+        if len(people) or self._people:
+            self._recognise(people, t_s)
+        due = [(k, region) for k in self._people if k.seen_s == t_s and (region := self._region(k, size, t_s))]
+        if due:
+            # Eager looks must not starve the others.
+            chosen, region = max(due, key=lambda d: (t_s - d[0].looked_s) * (2.0 if self._eager(d[0], t_s) else 1.0))
+            since = t_s - chosen.looked_s
+            chosen.looked_s = t_s
+            self._at = chosen
+            return Look(region, stands_for_s=since if np.isfinite(since) else 0.0)
+        return self._empty_place(people, t_s) if self._places else None
+
+    def took(self, look: Look, things: Detections, t_s: float) -> None:
+        """What the look just chosen has found, persons apart."""
+        at, any_found = self._at, len(things) > 0
+        if isinstance(at, _Place):
+            at.misses = 0 if any_found else at.misses + 1
+        elif at is not None:
+            if not any_found:
+                at.eager_s = -np.inf
+            elif at.eager_s == -np.inf:
+                at.eager_s = t_s
+            if any_found:
+                self._remember(look)
+
+    def _recognise(self, people: F32, t_s: float) -> None:
+        """Who of those known is who of those seen, by overlap; who is new is added."""
+        self._people = [k for k in self._people if t_s - k.seen_s <= _FORGET_S]
+        known = np.array([k.box for k in self._people], np.float32).reshape(-1, 4)
+        overlap = iou_matrix(people, known)
+        for i, box in enumerate(people):
+            best = int(np.argmax(overlap[i])) if overlap.shape[1] else -1
+            if best >= 0 and overlap[i, best] >= _SAME_PERSON:
+                overlap[:, best] = 0
+                self._people[best].box, self._people[best].seen_s = box, t_s
+            else:
+                self._people.append(_Known(box, t_s))
+
+    def _eager(self, known: _Known, t_s: float) -> bool:
+        return t_s - known.eager_s <= _EAGER_S
+
+    def _region(self, known: _Known, size: tuple[int, int], t_s: float) -> tuple[int, int, int, int] | None:
+        """Where to look at them, if it is time and worth it."""
+        if not self._eager(known, t_s) and t_s - known.looked_s < self._every_s - _EARLY_S:
+            return None
+        return region_of(known.box, size)
+
+    @staticmethod
+    def _due(place: _Place, t_s: float) -> bool:
+        return place.alone_s is not None and t_s - place.looked_s >= _AGAIN_EVERY_S - _EARLY_S
+
+    def _remember(self, look: Look) -> None:
+        for place in self._places:
+            if iou_matrix(_row(place.xyxy), _row(look.xyxy))[0, 0] >= _SAME_THING:
+                place.alone_s = None
+                return
+        self._places = [*self._places, _Place(look.xyxy)][-_PLACES:]
+
+    def _empty_place(self, people: F32, t_s: float) -> Look | None:
+        """The place that is to be looked at again now, among those where nobody is."""
+        for place in self._places:
+            free = not (_shared(_row(place.xyxy)[0], people) > 0).any()
+            place.alone_s = (t_s if place.alone_s is None else place.alone_s) if free else None
+        self._places = [
+            p
+            for p in self._places
+            if p.misses < _AGAIN_MISSES and (p.alone_s is None or t_s - p.alone_s <= _AGAIN_FOR_S)
+        ]
+        due = [p for p in self._places if self._due(p, t_s)]
+        if not due:
+            return None
+        place = min(due, key=lambda p: p.looked_s)
+        since = t_s - place.looked_s
+        place.looked_s = t_s
+        self._at = place
+        return Look(place.xyxy, stands_for_s=since if np.isfinite(since) else 0.0)
+
+
+def region_of(box: F32, size: tuple[int, int]) -> tuple[int, int, int, int] | None:
+    """The part of a frame to cut out for a person: x1, y1, x2, y2 in whole pixels; None: it would gain too little.
+
+    :param box: (4,) corners in frame pixels.
+    :param size: the frame's width and height, pixels.
+    """
+    wide, tall = size
+    x1, y1, x2, y2 = (float(v) for v in box)
+    height = _AROUND * max(y2 - y1, (x2 - x1) / _SHAPE, _SMALLEST_PX)
+    width = height * _SHAPE
+    if max(width / wide, height / tall) > 1 / _LEAST_GAIN:
+        return None
+    left = min(max((x1 + x2 - width) / 2, 0.0), wide - width)
+    top = min(max((y1 + y2 - height) / 2, 0.0), tall - height)
+    return int(left), int(top), int(left + width), int(top + height)
+
+
+def cut(image: U8, look: Look) -> U8:
+    """The part of a picture (H, W, 3) that is looked at closer; a view."""
+    x1, y1, x2, y2 = look.xyxy
+    return image[y1:y2, x1:x2]
+
+
+def things_of(part: Detections, look: Look, size: tuple[int, int], person_classes: Collection[int]) -> Detections:
+    """What a closer look has found, in the frame's pixels: no persons, and nothing that the cut goes through.
+
+    :param part: detections in the pixels of what was cut out.
+    :param size: the frame's width and height, pixels.
+    """
+    x1, y1, x2, y2 = look.xyxy
+    box = part.xyxy
+    # What the cut goes through continues behind it, except where the picture itself ends.
+    low = np.array([_EDGE_PX if x1 > 0 else -1, _EDGE_PX if y1 > 0 else -1])
+    high = np.array([x2 - x1, y2 - y1]) - np.array([_EDGE_PX if x2 < size[0] else -1, _EDGE_PX if y2 < size[1] else -1])
+    inside: Bool = ~np.isin(part.class_id, list(person_classes))
+    inside &= (box[:, :2] >= low).all(axis=1) & (box[:, 2:] <= high).all(axis=1)
+    return Detections(box[inside] + np.array([x1, y1, x1, y1], np.float32), part.score[inside], part.class_id[inside])
+
+
+def joined(whole: Detections, things: Detections) -> Detections:
+    """Both looks' answers, best score first: of what both have found the surer one."""
+    if not len(things):
+        return whole
+    xyxy = np.concatenate([whole.xyxy, things.xyxy])
+    score = np.concatenate([whole.score, things.score])
+    class_id: I64 = np.concatenate([whole.class_id, things.class_id])
+    new = np.arange(len(score)) >= len(whole)
+    # Persons are as the first look has them: a second suppression could only lose one of two close together.
+    keep = nms(xyxy, score, class_id, iou=_SAME_THING, limit=len(score))
+    kept = np.zeros(len(score), np.bool_)
+    kept[keep] = True
+    order = np.argsort(-score, kind="stable")
+    order = order[(kept | (~new & ~np.isin(class_id, things.class_id)))[order]]
+    return replace(whole, xyxy=xyxy[order], score=score[order], class_id=class_id[order])
+
+
+def _row(xyxy: tuple[int, int, int, int]) -> F32:
+    return np.array([xyxy], np.float32)
+
+
+def _shared(region: F32, boxes: F32) -> F32:
+    """Pixels of each box (N, 4) that lie in a region (4,)."""
+    sides = np.minimum(region[2:], boxes[:, 2:]) - np.maximum(region[:2], boxes[:, :2])
+    shared: F32 = np.prod(np.maximum(sides, 0), axis=1)
+    return shared
