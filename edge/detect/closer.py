@@ -27,7 +27,12 @@ _SMALLEST_PX = 32
 _EARLY_S = 0.05  # by half a frame too early is in time: the next frame would be late
 _SAME_PERSON = 0.3  # overlap from one frame to the next
 _FORGET_S = 3.0
-_EAGER_S = 4.0  # a thing just found is looked at in every frame for so long: by then its rule has decided
+_ALL_OF_THEM = 0.9  # share of a person's box in what is cut out ...
+_AS_TALL = 0.6  # ... and their height, of that of the person for whom it is cut out
+_EAGER_S = (
+    4.0  # where something begins to be found every frame is looked at for so long: by then a rule has decided ...
+)
+_STILL_S = 1.0  # ... as long as it is found again within this
 _SAME_THING = 0.5  # overlap from which on the first look and the closer one mean one thing
 _EDGE_PX = 2.0  # nearer to the cut than this is cut through
 
@@ -44,7 +49,8 @@ class _Known:
     box: F32  # (4,) px, as last detected
     seen_s: float
     looked_s: float = -np.inf
-    eager_s: float = -np.inf  # since when the looks find something
+    found_s: float = -np.inf  # when a look last found something ...
+    since_s: float = -np.inf  # ... and since when they do, but for short gaps
 
 
 @dataclass(slots=True)
@@ -60,16 +66,17 @@ class _Place:
 class CloserLooks:
     """Decides who is looked at closer in which frame of one camera: at most one look a frame.
 
-    Each person in turn, ``every_s`` after the last look at them; somebody new at once; somebody on whom the looks begin
-    to find something in every frame for a while. An empty picture costs nothing.
+    Every ``every_s`` one of those in the picture, who has waited longest; somebody new at once; and who begins to show something, in
+    every frame for a while. An empty picture costs nothing, a crowd no more than one person.
 
-    :param every_s: seconds between two looks at one person.
+    :param every_s: seconds between two looks.
     :param person_classes: class ids of the people who are looked at.
     """
 
     def __init__(self, *, every_s: float, person_classes: Collection[int]) -> None:
         self._every_s = every_s
         self.person_classes = sorted(person_classes)
+        self._turn_s = -np.inf
         self._people: list[_Known] = []
         self._places: list[_Place] = []
         self._at: _Known | _Place | None = None  # whom or what the look just chosen is for
@@ -89,28 +96,33 @@ class CloserLooks:
         people = found.xyxy[np.isin(found.class_id, self.person_classes)]
         if len(people) or self._people:
             self._recognise(people, t_s)
-        due = [(k, region) for k in self._people if k.seen_s == t_s and (region := self._region(k, size, t_s))]
-        if due:
-            # Eager looks must not starve the others.
-            chosen, region = max(due, key=lambda d: (t_s - d[0].looked_s) * (2.0 if self._eager(d[0], t_s) else 1.0))
+        here = [(k, region) for k in self._people if k.seen_s == t_s and (region := region_of(k.box, size))]
+        eager = [(k, region) for k, region in here if _eager(k, t_s)]
+        due = [(k, region) for k, region in here if not _eager(k, t_s)]
+        if t_s - self._turn_s < self._every_s - _EARLY_S:
+            due = [(k, region) for k, region in due if k.looked_s == -np.inf]
+        if due or eager:
+            chosen, region = min(due or eager, key=lambda d: d[0].looked_s)  # eager looks starve nobody
+            if due:
+                self._turn_s = t_s
             since = t_s - chosen.looked_s
-            chosen.looked_s = t_s
             self._at = chosen
+            for k, share in zip(self._people, _inside(np.array([k.box for k in self._people]), region), strict=True):
+                if k is chosen or (k.seen_s == t_s and share > _ALL_OF_THEM and _tall(k) > _AS_TALL * _tall(chosen)):
+                    k.looked_s = t_s  # who stands beside them, as large, was looked at, too
             return Look(region, stands_for_s=since if np.isfinite(since) else 0.0)
         return self._empty_place(people, t_s) if self._places else None
 
     def took(self, look: Look, things: Detections, t_s: float) -> None:
         """What the look just chosen has found, persons apart."""
-        at, any_found = self._at, len(things) > 0
+        at = self._at
         if isinstance(at, _Place):
-            at.misses = 0 if any_found else at.misses + 1
-        elif at is not None:
-            if not any_found:
-                at.eager_s = -np.inf
-            elif at.eager_s == -np.inf:
-                at.eager_s = t_s
-            if any_found:
-                self._remember(look)
+            at.misses = 0 if len(things) else at.misses + 1
+        elif at is not None and len(things):
+            if t_s - at.found_s > _STILL_S:
+                at.since_s = t_s
+            at.found_s = t_s
+            self._remember(look)
 
     def _recognise(self, people: F32, t_s: float) -> None:
         """Who of those known is who of those seen, by overlap; who is new is added."""
@@ -124,15 +136,6 @@ class CloserLooks:
                 self._people[best].box, self._people[best].seen_s = box, t_s
             else:
                 self._people.append(_Known(box, t_s))
-
-    def _eager(self, known: _Known, t_s: float) -> bool:
-        return t_s - known.eager_s <= _EAGER_S
-
-    def _region(self, known: _Known, size: tuple[int, int], t_s: float) -> tuple[int, int, int, int] | None:
-        """Where to look at them, if it is time and worth it."""
-        if not self._eager(known, t_s) and t_s - known.looked_s < self._every_s - _EARLY_S:
-            return None
-        return region_of(known.box, size)
 
     @staticmethod
     def _due(place: _Place, t_s: float) -> bool:
@@ -148,7 +151,7 @@ class CloserLooks:
     def _empty_place(self, people: F32, t_s: float) -> Look | None:
         """The place that is to be looked at again now, among those where nobody is."""
         for place in self._places:
-            free = not (_shared(_row(place.xyxy)[0], people) > 0).any()
+            free = not (_inside(people, place.xyxy) > 0).any()
             place.alone_s = (t_s if place.alone_s is None else place.alone_s) if free else None
         self._places = [
             p
@@ -163,6 +166,10 @@ class CloserLooks:
         place.looked_s = t_s
         self._at = place
         return Look(place.xyxy, stands_for_s=since if np.isfinite(since) else 0.0)
+
+
+def _eager(known: _Known, t_s: float) -> bool:
+    return t_s - known.found_s <= _STILL_S and t_s - known.since_s <= _EAGER_S
 
 
 def region_of(box: F32, size: tuple[int, int]) -> tuple[int, int, int, int] | None:
@@ -225,8 +232,12 @@ def _row(xyxy: tuple[int, int, int, int]) -> F32:
     return np.array([xyxy], np.float32)
 
 
-def _shared(region: F32, boxes: F32) -> F32:
-    """Pixels of each box (N, 4) that lie in a region (4,)."""
-    sides = np.minimum(region[2:], boxes[:, 2:]) - np.maximum(region[:2], boxes[:, :2])
-    shared: F32 = np.prod(np.maximum(sides, 0), axis=1)
-    return shared
+def _inside(boxes: F32, region: tuple[int, int, int, int]) -> F32:
+    """Which share of each box (N, 4) lies in a region: (N,), 0..1."""
+    sides = np.minimum(np.array(region[2:]), boxes[:, 2:]) - np.maximum(np.array(region[:2]), boxes[:, :2])
+    share: F32 = np.prod(np.maximum(sides, 0), axis=1) / np.maximum(np.prod(boxes[:, 2:] - boxes[:, :2], axis=1), 1.0)
+    return share
+
+
+def _tall(known: _Known) -> float:
+    return float(known.box[3] - known.box[1])
