@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edge.detect.closer import cut, joined, region_of, things_of
 from edge.detect.nms import iou_matrix
 from edge.detect.onnx import OnnxDetector
-from edge.types import Frame
+from edge.types import Frame, Look
 from export.scenes.measure import frames_of
 
 if TYPE_CHECKING:
@@ -42,10 +43,23 @@ class Causes:
         """For each missed entry of the truth's ``expected``: what was measured, and the reason that follows; "": none."""
         wanted = list(missed)
         seen = [
-            (frame, self._detector.detect(Frame(picture, frame["i"], frame["t_s"], _EPOCH, "scene")))
+            (frame, self._found(Frame(picture, frame["i"], frame["t_s"], _EPOCH, "scene"), frame))
             for _, frame, picture in frames_of(truth_file.parent, only=truth_file.name)
         ] if any(one["rule"] in self._detector.classes or one["rule"] in _PEOPLE for one in wanted) else []  # fmt: skip
         return [self._thing(one, seen) or self._people(one, seen) or ("", "") for one in wanted]
+
+    def _found(self, picture: Frame, frame: Mapping[str, Any]) -> Detections:
+        """What the model sees, also by a closer look at each person who holds or wears something."""
+        found = self._detector.detect(picture)
+        holders = {o["person"] for o in frame["objects"]}
+        people = {self._detector.classes.index("person")}
+        for person in frame["persons"]:
+            region = region_of(np.array(person["box"], np.float32), picture.size) if person["id"] in holders else None
+            if region:
+                look = Look(region, stands_for_s=0.0)
+                part = self._detector.detect_image(cut(picture.image, look))
+                found = joined(found, things_of(part, look, picture.size, people))
+        return found
 
     def _thing(self, one: Mapping[str, Any], seen: list[tuple[dict[str, Any], Detections]]) -> tuple[str, str] | None:
         """What is held or worn: its best scores."""
@@ -64,7 +78,7 @@ class Causes:
         enough = sum(s >= threshold for s in best)
         text = (
             f"the model scores the rendered {' and '.join(sorted(kinds))} {max(best):.2f} at the most in {len(best)} "
-            f"pictures, {threshold:.2f} or more in {enough}"
+            f"pictures, each also looked at closer, {threshold:.2f} or more in {enough}"
         )
         return text, UNSEEN if enough < _BLAME * len(best) else ""
 
