@@ -14,6 +14,7 @@ from edge.detect.letterbox import Geometry
 from edge.detect.measured import ClassScore, Score
 from edge.detect.onnx import OnnxDetector
 from edge.types import Detections
+from export.closer import people_in, with_closer_looks
 from export.dataset import read_image
 from export.views import ViewSpec
 
@@ -52,12 +53,14 @@ def judge(
     threads: int = 0,
     view: ViewSpec = _AS_IS,
     session_config: Mapping[str, str] | None = None,
+    closer: bool = False,
 ) -> tuple[Judged, ...]:
     """Run a bundle over a data set, keeping boxes down to ``SCORE_FLOOR``.
 
     :param classes: the model's class id to the data set's; other classes count for nothing.
     :param view: how the pictures are shown to it.
     :param session_config: further onnxruntime settings, by key.
+    :param closer: look closer at everybody found, as the kiosk does in turn.
     :raises DatasetError: an image cannot be read.
     :raises DetectorError: the bundle cannot be run.
     """
@@ -79,6 +82,8 @@ def judge(
         truth = Detections(pixels, np.ones(len(pixels), np.float32), labelled.class_id)
         truth = truth.where(np.isin(truth.class_id, list(classes.values())))
         found = detector.detect_image(image)
+        if closer:
+            found = with_closer_looks(detector, image, found, people_in(detector, found))
         found = Detections(found.xyxy, found.score, translate[found.class_id])
         spec = detector.manifest.input
         fit = Geometry.fit(frame_width=width, frame_height=height, input_width=spec.width, input_height=spec.height)

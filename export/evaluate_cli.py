@@ -54,6 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--map", action="append", default=[], type=arguments.renaming, metavar="DATA=MODEL", dest="renamed",
         help="a class that the data set calls DATA and the model MODEL; may be repeated")  # fmt: skip
     add("--views", choices=["all", "as_is"], default="all", help="default %(default)s")
+    add("--closer-looks", action="store_true", help="look closer at every person found, as the kiosk does in turn")
     add("--json", type=Path, metavar="FILE", help="also write every figure as JSON")
     add("--threads", type=int, default=0, help="0: all cores up to 4 (default %(default)s)")
     return parser
@@ -131,7 +132,7 @@ def _judge(
 ) -> dict[str, Any]:
     from export import evaluate  # noqa: PLC0415
 
-    judged = evaluate.judge(bundle, data, pairs, threads=args.threads, view=view)
+    judged = evaluate.judge(bundle, data, pairs, threads=args.threads, view=view, closer=args.closer_looks)
     return {"judged": judged, "score": evaluate.score(judged, data.names)}
 
 

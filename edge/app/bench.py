@@ -29,12 +29,13 @@ if TYPE_CHECKING:
     from edge.clock import Clock
     from edge.config import Config
 
-CAPTURE, STORE = "capture and decode", ("draw", "encode", "write")
+CAPTURE, CLOSER, STORE = "capture and decode", "closer look", ("draw", "encode", "write")
 _STAGES = (
     CAPTURE,
     "letterbox",
     "inference",
     "decode and NMS",
+    CLOSER,
     "track",
     "movement",
     "zones and rules",
@@ -51,6 +52,7 @@ class Stopwatch:
     def __init__(self) -> None:
         self.wall_ms: dict[str, list[float]] = {}
         self.cpu_ms: dict[str, list[float]] = {}
+        self.part = ""  # while it has a name, all that is marked is that
         self._frame: dict[str, list[float]] = {}
         self._at = (time.perf_counter(), time.process_time())
 
@@ -60,7 +62,7 @@ class Stopwatch:
     def mark(self, name: str) -> None:
         """What was done since the last mark was ``name``; several of a name in one frame are one."""
         now = (time.perf_counter(), time.process_time())
-        sums = self._frame.setdefault(name, [0.0, 0.0])
+        sums = self._frame.setdefault(self.part or name, [0.0, 0.0])
         sums[0] += 1000 * (now[0] - self._at[0])
         sums[1] += 1000 * (now[1] - self._at[1])
         self._at = (time.perf_counter(), time.process_time())
@@ -89,6 +91,20 @@ class _Timed:
     def look(self, *args: Any) -> None:
         self._part.look(*args)
         self._watch.mark(self._name)
+
+
+class _TimedCloser(_Timed):
+    """The detector's second look at a frame, told apart from its first."""
+
+    def choose(self, *args: Any) -> Any:
+        look = self._part.choose(*args)
+        self._watch.part = CLOSER if look else ""
+        return look
+
+    def took(self, *args: Any) -> None:
+        self._part.took(*args)
+        self._watch.mark(CLOSER)
+        self._watch.part = ""
 
 
 @dataclass(slots=True)
@@ -123,6 +139,7 @@ def bench(config: Config, config_path: Path, *, clip: Path | None, frames: int, 
         gate=None,
         tracker=_Timed(line.tracker, "track", watch),  # type: ignore[arg-type]
         behaviour=line.behaviour and _Timed(line.behaviour, "movement", watch),
+        closer=line.closer and _TimedCloser(line.closer, CLOSER, watch),  # type: ignore[arg-type]
         rules=[_Timed(rule, "zones and rules", watch) for rule in line.rules],
     )
     pipeline = Pipeline(

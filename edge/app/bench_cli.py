@@ -59,12 +59,15 @@ def _bench(args: argparse.Namespace) -> int:
 
 def table(done: Bench) -> Iterator[str]:
     """For people: milliseconds by stage."""
+    from edge.app.bench import CLOSER  # noqa: PLC0415 - start-up time
+
     yield f"{done.model}, {done.size[0]}x{done.size[1]}, {done.threads} threads, {done.frames} frames; milliseconds"
     yield f"{'stage':20}{'wall':>9}{'p95':>9}{'CPU':>9}{'p95':>9}"
     for name, values in done.stages.items():
         cells = (values.get(key) for key in ("wall_median_ms", "wall_p95_ms", "cpu_median_ms", "cpu_p95_ms"))
         yield f"{name:20}" + "".join(f"{'-':>9}" if cell is None else f"{cell:9.2f}" for cell in cells)
-    yield "draw, encode and write happen once for each stored picture, all else for each frame"
+    looks = int(done.stages.get(CLOSER, {}).get("count", 0))
+    yield f"a closer look was taken in {looks} of the frames; draw, encode and write happen once for each stored picture"
     before, after = done.temperature_c
     if after is None:
         yield "temperature: not told by this machine"

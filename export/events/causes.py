@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edge.detect.closer import cut, joined, region_of, things_of
 from edge.detect.nms import iou_matrix
 from edge.detect.onnx import OnnxDetector
-from edge.types import Frame, Look
+from edge.types import Frame
+from export.closer import with_closer_looks
 from export.scenes.measure import frames_of
 
 if TYPE_CHECKING:
@@ -50,16 +50,9 @@ class Causes:
 
     def _found(self, picture: Frame, frame: Mapping[str, Any]) -> Detections:
         """What the model sees, also by a closer look at each person who holds or wears something."""
-        found = self._detector.detect(picture)
         holders = {o["person"] for o in frame["objects"]}
-        people = {self._detector.classes.index("person")}
-        for person in frame["persons"]:
-            region = region_of(np.array(person["box"], np.float32), picture.size) if person["id"] in holders else None
-            if region:
-                look = Look(region, stands_for_s=0.0)
-                part = self._detector.detect_image(cut(picture.image, look))
-                found = joined(found, things_of(part, look, picture.size, people))
-        return found
+        people = [np.array(p["box"], np.float32) for p in frame["persons"] if p["id"] in holders]
+        return with_closer_looks(self._detector, picture.image, self._detector.detect(picture), people)
 
     def _thing(self, one: Mapping[str, Any], seen: list[tuple[dict[str, Any], Detections]]) -> tuple[str, str] | None:
         """What is held or worn: its best scores."""

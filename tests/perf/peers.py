@@ -54,7 +54,7 @@ class OursWhole:
         config = Config.model_validate(
             {
                 "cameras": [{"name": "lobby", "source": "file:none.mp4"}],
-                "model": {"path": str(path), "threads": threads},
+                "model": {"path": str(path), "threads": threads, "closer_every_s": 0},  # no peer looks twice
             }
         )
         detector = build_detector(config, Path.cwd() / "none.toml")

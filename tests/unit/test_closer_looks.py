@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -21,6 +22,10 @@ from edge.rules.object_seen import PART_OF_THE_ROOM, ObjectSeen, Sightings, stan
 from edge.track.tracker import Tracker
 from edge.types import ChangeKind, Detections, Features, Frame, Look
 from edge.zones import ZoneMap
+from export.closer import with_closer_looks
+
+if TYPE_CHECKING:
+    from edge.types import U8
 
 STEP_S = 0.2
 NOBODY = Detections.empty()
@@ -217,7 +222,7 @@ class Lobby:
         )
 
     @staticmethod
-    def picture(*, person: bool, knife: bool) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    def picture(*, person: bool, knife: bool) -> U8:
         image = np.full((360, 640, 3), 90, np.uint8)
         if person:
             image[140:300, 290:350] = (200, 0, 0)
@@ -278,3 +283,22 @@ def test_what_the_closer_look_takes_for_a_knife_on_the_furniture_alarms_once_and
     lobby.live(58.0, 10.0, person=True, knife=True)
     assert len(lobby.opened) == 1
     assert lobby.pipeline.incidents.suppressed_total[PART_OF_THE_ROOM] > 0
+
+
+class Near:
+    """A model that sees a knife in the middle of whatever it is given, if that is small."""
+
+    classes = ("person", "phone", "knife")
+
+    def detect_image(self, image: U8) -> Detections:
+        height, width = image.shape[:2]
+        return detections(Thing(1, x=width / 2, feet=height / 2 + 5, height=10, cls=KNIFE)) if width < 300 else NOBODY
+
+
+def test_measured_is_what_a_look_at_each_person_shows() -> None:
+    people = [np.array(Thing(1, x=x).box, np.float32) for x in (150, 450)]
+    image, found = np.zeros((360, 640, 3), np.uint8), detections(*(Thing(1, x=x) for x in (150, 450)))
+    both = with_closer_looks(Near(), image, found, people)  # type: ignore[arg-type]
+    assert both.class_id.tolist() == [PERSON, PERSON, KNIFE, KNIFE]
+    assert sorted((both.xyxy[2:, 0] + both.xyxy[2:, 2]) / 2) == pytest.approx([150, 450], abs=1)
+    assert with_closer_looks(Near(), image, found, []) is found  # type: ignore[arg-type]
