@@ -9,6 +9,8 @@ import numpy as np
 from edge.zones import contains
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from edge.types import F32, F64, Bool, Scene, Tracks, Zone
 
 # A person: metres tall, broad with arms, and from front to back.
@@ -19,6 +21,10 @@ _DOWN = np.radians([90.0, 75.0, 60.0, 45.0, 30.0])
 _SLENDER = (_TALL * np.cos(_DOWN) + _DEEP * np.sin(_DOWN)) / _BROAD
 _STRETCH = 1 / np.sin(_DOWN)
 _GRID = 66  # samples across a zone
+# Whoever turns round or lifts their arms where they stand moves the middle of the box's bottom by up to 0.2 of their
+# height on the floor; half a step is 0.25.
+_SHIFT = 0.25
+_SETTLES_S = 30.0  # after so long where somebody stands now counts for more than where they stood before
 
 
 def feet_px(tracks: Tracks) -> F64:
@@ -76,22 +82,52 @@ def deepest_px(zone: Zone, size: tuple[int, int]) -> float:
     return float(to_edge_px(inside * size, zone, size).max(initial=0.0))
 
 
-def floor_gap(one: F64, others: F64) -> F64:
+def floor_gap(one: F64, others: F64, *, feet: F64 | None = None) -> F64:
     """Distance (M,) on the floor between the feet of one person (4,) and of others (M, 4), boxes, in body heights, roughly.
 
     Good for "within arm's reach" of people near each other, for a camera that looks down at 20 degrees or more. The steeper
     it looks, the shorter people are for their width, and the less a step towards it is foreshortened: the more slender
     of two boxes says how steep (whoever bends or is cut off by the picture's edge is stouter than they stand), and
     the larger of height and width, the latter by what people measure, how large somebody is.
+
+    :param feet: where the one stands (2,), pixels, if that is known better than from their box.
     """
     boxes = np.concatenate([one[None], others])
     width, height = np.maximum(boxes[:, 2] - boxes[:, 0], 1.0), np.maximum(boxes[:, 3] - boxes[:, 1], 1.0)
     tall = np.maximum(height, width * (_TALL / _BROAD))
     depth = np.interp(np.maximum(height[0] / width[0], height[1:] / width[1:]), _SLENDER, _STRETCH)
-    feet = feet_of(boxes)
-    away = feet[1:] - feet[0]
+    bottoms = feet_of(boxes)
+    away = bottoms[1:] - (bottoms[0] if feet is None else feet)
     gap: F64 = np.hypot(away[:, 0], depth * away[:, 1]) / ((tall[1:] + tall[0]) / 2)
     return gap
+
+
+class Footing:
+    """Where people stand: the mean of where their feet were seen since they last took a step.
+
+    One box says it no better than to 0.2 of a height: it takes in toes and forearms, and these point elsewhere as soon as
+    somebody turns round. A track's past is forgotten with the track.
+    """
+
+    def __init__(self) -> None:
+        self._at: dict[int, tuple[F64, int, float]] = {}  # track -> mean (2,), of how many sightings, when the last was
+
+    def update(self, scene: Scene, who: Iterable[int]) -> dict[int, F64]:
+        """Take a scene and the rows of those who matter; returns row -> feet (2,), pixels."""
+        now, tracks = scene.frame.t_mono_s, scene.tracks
+        boxes, feet, names = tracks.xyxy.astype(np.float64), feet_px(tracks), tracks.track_id.tolist()
+        present = set(names)
+        self._at = {track: at for track, at in self._at.items() if track in present}
+        stand = {}
+        for k in who:
+            mean, seen, last_s = self._at.get(names[k], (feet[k], 0, now))
+            if floor_gap(boxes[k], boxes[k : k + 1], feet=mean)[0] > _SHIFT:
+                mean, seen = feet[k], 0
+            if tracks.unseen_s[k] == 0:
+                mean = mean + (feet[k] - mean) * min(max(1 / (seen + 1), (now - last_s) / _SETTLES_S), 1.0)
+                self._at[names[k]] = mean, seen + 1, now
+            stand[k] = mean
+        return stand
 
 
 def near_zone(scene: Scene, zone: Zone, inside: Bool, *, reach: float) -> Bool:
