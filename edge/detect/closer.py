@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _SHAPE = 13 / 8  # width to height of what is cut out: the shipped model's input; for another shape some grey is added
 _AROUND = 1.15  # a hand may be outside a person's box
 _LEAST_GAIN = 1.3  # who would not become so much larger is seen well enough as it is
+_UPPER_PART = 0.5  # of a person's height is the least that is worth looking at
 _SMALLEST_PX = 32
 _EARLY_S = 0.05  # by half a frame too early is in time: the next frame would be late
 _SAME_PERSON = 0.3  # overlap from one frame to the next
@@ -175,15 +176,21 @@ def _eager(known: _Known, t_s: float) -> bool:
 def region_of(box: F32, size: tuple[int, int]) -> tuple[int, int, int, int] | None:
     """The part of a frame to cut out for a person: x1, y1, x2, y2 in whole pixels; None: it would gain too little.
 
+    All of them with something around; of who is too tall for that the upper part, where hands and head are.
+
     :param box: (4,) corners in frame pixels.
     :param size: the frame's width and height, pixels.
     """
     wide, tall = size
     x1, y1, x2, y2 = (float(v) for v in box)
-    height = _AROUND * max(y2 - y1, (x2 - x1) / _SHAPE, _SMALLEST_PX)
+    around = (_AROUND - 1) / 2 * (y2 - y1)
+    height = max(y2 - y1 + 2 * around, (x2 - x1) * _AROUND / _SHAPE, _SMALLEST_PX)
+    most = min(wide / _SHAPE, tall) / _LEAST_GAIN
+    if height > most:
+        if (x2 - x1) * _AROUND > most * _SHAPE or most < _UPPER_PART * (y2 - y1):
+            return None
+        height, y2 = most, y1 - around + most - around
     width = height * _SHAPE
-    if max(width / wide, height / tall) > 1 / _LEAST_GAIN:
-        return None
     left = min(max((x1 + x2 - width) / 2, 0.0), wide - width)
     top = min(max((y1 + y2 - height) / 2, 0.0), tall - height)
     return int(left), int(top), int(left + width), int(top + height)

@@ -58,10 +58,9 @@ def test_what_is_cut_out_lies_in_the_picture_and_holds_the_person(
 ) -> None:
     box = np.clip(np.array(Thing(1, x=x, feet=feet, height=height).box), 0, [*size, *size]).astype(np.float32)
     region = region_of(box, size)
-    if region is None:
-        assert (
-            1.15 * (box[3] - box[1]) * 1.3 > size[1] / 1.01 or 1.15 * (box[3] - box[1]) * 1.625 * 1.3 > size[0] / 1.01
-        )
+    most = min(size[0] / 1.625, size[1]) / 1.3
+    if region is None:  # broader than what could be cut out, or only less than half of them would be in it
+        assert 1.15 * (box[2] - box[0]) > 1.6 * most or box[3] - box[1] > 1.99 * most
         return
     x1, y1, x2, y2 = region
     assert 0 <= x1 < x2 <= size[0]
@@ -69,12 +68,19 @@ def test_what_is_cut_out_lies_in_the_picture_and_holds_the_person(
     assert x1 <= box[0] + 1
     assert y1 <= box[1] + 1
     assert x2 >= box[2] - 1
-    assert y2 >= box[3] - 1
+    assert y2 >= min(box[3], box[1] + 0.85 * most) - 1
     assert max((x2 - x1) / size[0], (y2 - y1) / size[1]) <= 1 / 1.3 + 0.01
 
 
-def test_who_fills_the_picture_is_not_looked_at_closer() -> None:
-    assert region_of(np.array([200, 10, 420, 350], np.float32), SIZE) is None
+def test_of_who_is_too_tall_for_it_the_upper_part_is_looked_at() -> None:
+    region = region_of(np.array([250, 20, 390, 350], np.float32), SIZE)
+    assert region is not None
+    assert region[1] == 0
+    assert 250 < region[3] < 280
+
+
+def test_who_fills_the_picture_from_side_to_side_is_not_looked_at_closer() -> None:
+    assert region_of(np.array([60, 10, 580, 350], np.float32), SIZE) is None
 
 
 def test_each_person_in_turn_somebody_new_at_once() -> None:
