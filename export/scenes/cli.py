@@ -52,6 +52,10 @@ def _parser() -> argparse.ArgumentParser:
     pictures.add_argument("--seed", type=int, default=1)
     pictures.add_argument("--out", type=Path, default=Path("scene-pictures"))
     pictures.add_argument("--jobs", type=int, default=jobs)
+    looks = commands.add_parser("looks", help="cut people out of such pictures, as the kiosk's closer look sees them")
+    looks.add_argument("pictures", type=Path, nargs="+", help="folders that `make-scenes pictures` wrote")
+    looks.add_argument("--seed", type=int, default=1)
+    looks.add_argument("--out", type=Path, default=Path("scene-looks"))
     overview = commands.add_parser("overview", help="one frame of every clip in a folder, as one picture")
     overview.add_argument("folder", type=Path, help="clips with their truth")
     overview.add_argument("picture", type=Path, help="where to write it (.jpg or .png)")
@@ -176,6 +180,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             _truth(args.folder, console)
         elif args.command == "measure":
             _measure(args.folder, args.model, console)
+        elif args.command == "looks":
+            from export.scenes.looks import make_looks  # noqa: PLC0415 - listing and refusing do without
+
+            made = make_looks(args.pictures, args.out, seed=args.seed)
+            console.print(", ".join(f"{count} {split}" for split, count in made.items()) + f" pictures in {args.out}")
         else:
             from export.scenes.pictures import make  # noqa: PLC0415 - needs the renderer
 

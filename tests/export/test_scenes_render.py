@@ -14,8 +14,10 @@ pytest.importorskip("moderngl", reason="pip install 'kiosk-guard[scenes]'")
 
 from rich.console import Console
 
+from export.errors import MissingInputError
 from export.scenes.clip import render
 from export.scenes.errors import RendererUnavailable
+from export.scenes.looks import make_looks
 from export.scenes.pictures import CLASSES, PER_ROOM, make
 from export.scenes.play import Player, drawn, lamps_at
 from export.scenes.renderer import TAG_SCALE, Renderer
@@ -130,3 +132,48 @@ def test_training_pictures_are_a_yolo_data_set(tmp_path: Path, renderer: Rendere
         assert x + wide / 2 < 1 + 1e-6
         assert y - tall / 2 > -1e-6
         assert y + tall / 2 < 1 + 1e-6
+
+
+def test_people_are_cut_out_as_the_closer_look_sees_them(tmp_path: Path) -> None:
+    """Red persons, one with a green gun in the hand: in every cut the labels lie on what has their colour."""
+    source = tmp_path / "rendered"
+    for kind in ("images", "labels"):
+        for split in ("train", "val"):
+            (source / kind / split).mkdir(parents=True)
+    lines, image = [], np.full((360, 640, 3), 90, np.uint8)
+    for class_id, (x1, y1, x2, y2), colour in (
+        (0, (100, 100, 160, 260), (0, 0, 220)),
+        (0, (420, 80, 480, 280), (0, 0, 220)),
+        (1, (150, 160, 170, 172), (0, 220, 0)),
+    ):
+        image[y1:y2, x1:x2] = colour
+        lines.append(f"{class_id} {(x1 + x2) / 1280} {(y1 + y2) / 720} {(x2 - x1) / 640} {(y2 - y1) / 360}\n")
+    for split, count in (("train", 30), ("val", 1)):
+        for i in range(count):
+            cv2.imwrite(str(source / "images" / split / f"{i:03}.jpg"), image, [cv2.IMWRITE_JPEG_QUALITY, 95])
+            (source / "labels" / split / f"{i:03}.txt").write_text("".join(lines))
+    made = make_looks([source], tmp_path / "looks", seed=3)
+    assert made["val"] == 2  # everybody
+    assert 33 <= made["train"] <= 45  # the armed one always, the other now and then
+    armed = 0
+    for path in sorted((tmp_path / "looks/images/train").glob("*.jpg")):
+        cut = cv2.imread(str(path))
+        assert cut is not None
+        tall, wide = cut.shape[:2]
+        assert wide / tall == pytest.approx(13 / 8, rel=0.03)
+        rows = [[float(v) for v in row.split()] for row in (tmp_path / f"looks/labels/train/{path.stem}.txt").read_text().splitlines()]  # fmt: skip
+        assert rows
+        for class_id, x, y, w, h in rows:
+            armed += class_id == 1
+            inner = cut[round((y - h / 3) * tall) : round((y + h / 3) * tall), round((x - w / 3) * wide) : round((x + w / 3) * wide)]  # fmt: skip
+            channel = 1 if class_id == 1 else 2
+            assert np.median(inner[..., channel]) > 150
+    assert armed == 30
+    assert (tmp_path / "looks/data.yaml").is_file()
+    again = make_looks([source], tmp_path / "again", seed=3)
+    assert again == made
+
+
+def test_a_folder_without_pictures_is_said(tmp_path: Path) -> None:
+    with pytest.raises(MissingInputError, match="no pictures"):
+        make_looks([tmp_path], tmp_path / "out", seed=1)
