@@ -7,7 +7,7 @@ import threading
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from edge.detect.closer import cut, joined, things_of
+from edge.detect.closer import look_closer
 from edge.durations import Durations
 from edge.masks import Masks
 from edge.rules.camera_tamper import TURNED, CameraTamper
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from edge.masks import Mask
     from edge.rules.interface import Rule
     from edge.track.tracker import Tracker
-    from edge.types import Look, Zone
+    from edge.types import U8, Look, Zone
     from edge.zones import ZoneMap
 
 log = logging.getLogger(__name__)
@@ -187,14 +187,14 @@ class Pipeline:
         detections = self._detector.detect(frame)
         if gate:
             gate.found(len(detections.score))
-        look = closer.choose(detections, frame.size, frame.t_mono_s) if closer else None
-        if closer is None or look is None:
+        if closer is None:
             return detections, None
-        part = self._detector.detect(replace(frame, image=cut(frame.image, look)))
-        things = things_of(part, look, frame.size, closer.person_classes)
-        closer.took(look, things, frame.t_mono_s)
-        self.vitals.closer_looks += 1
-        return joined(detections, things), look
+
+        def part(image: U8) -> Detections:
+            self.vitals.closer_looks += 1
+            return self._detector.detect(replace(frame, image=image))
+
+        return look_closer(closer, part, frame.image, detections, frame.t_mono_s)
 
     def _measure(self, frame: Frame, inference_s: float | None, step_s: float) -> None:
         v, weight = self.vitals, _SMOOTHING if self.vitals.frames_judged else 1.0

@@ -101,10 +101,11 @@ class _TimedCloser(_Timed):
         self._watch.part = CLOSER if look else ""
         return look
 
-    def took(self, *args: Any) -> None:
-        self._part.took(*args)
+    def take(self, *args: Any) -> Any:
+        found = self._part.take(*args)
         self._watch.mark(CLOSER)
         self._watch.part = ""
+        return found
 
 
 @dataclass(slots=True)

@@ -16,9 +16,12 @@ from edge.detect.nms import iou_matrix, nms
 from edge.types import Detections, Look
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
 
-    from edge.types import F32, I64, U8, Bool
+    from edge.types import F32, U8, Bool
+
+EVERY_S = 0.4
+"""Seconds between two looks, unless the configuration says otherwise (``[model] closer_every_s``)."""
 
 _SHAPE = 13 / 8  # width to height of what is cut out: the shipped model's input; for another shape some grey is added
 _AROUND = 1.15  # a hand may be outside a person's box
@@ -27,7 +30,11 @@ _UPPER_PART = 0.5  # of a person's height is the least that is worth looking at
 _SMALLEST_PX = 32
 _EARLY_S = 0.05  # by half a frame too early is in time: the next frame would be late
 _SAME_PERSON = 0.3  # overlap from one frame to the next
-_FORGET_S = 3.0
+_LOST_S = (
+    2.0  # who is lost is looked for closer for so long: what hung or stood there all along must not stand in for them
+)
+_LOST_MISSES = 3  # in a row: they have left
+_NOT_ANOTHER = 0.4  # overlap with somebody in plain sight from which on it is them
 _ALL_OF_THEM = 0.9  # share of a person's box in what is cut out ...
 _AS_TALL = 0.6  # ... and their height, of that of the person for whom it is cut out
 _EAGER_S = (
@@ -48,7 +55,8 @@ _PLACES = 8
 @dataclass(slots=True)
 class _Known:
     box: F32  # (4,) px, as last detected
-    seen_s: float
+    seen_s: float  # when the first look last saw them
+    misses: int = 0  # looks in a row since then that have not
     looked_s: float = -np.inf
     found_s: float = -np.inf  # when a look last found something ...
     since_s: float = -np.inf  # ... and since when they do, but for short gaps
@@ -68,7 +76,8 @@ class CloserLooks:
     """Decides who is looked at closer in which frame of one camera: at most one look a frame.
 
     Every ``every_s`` one of those in the picture, who has waited longest; somebody new at once; and who begins to show something, in
-    every frame for a while. An empty picture costs nothing, a crowd no more than one person.
+    every frame for a while. So is the place of somebody who has just been lost: who bends over a machine is no longer found in the whole
+    picture, but often in the part of it where they stood. An empty picture costs nothing, a crowd no more than one person.
 
     :param every_s: seconds between two looks.
     :param person_classes: class ids of the people who are looked at.
@@ -97,44 +106,70 @@ class CloserLooks:
         people = found.xyxy[np.isin(found.class_id, self.person_classes)]
         if len(people) or self._people:
             self._recognise(people, t_s)
-        here = [(k, region) for k in self._people if k.seen_s == t_s and (region := region_of(k.box, size))]
-        eager = [(k, region) for k, region in here if _eager(k, t_s)]
-        due = [(k, region) for k, region in here if not _eager(k, t_s)]
+        at = [(k, region) for k in self._people if k.misses < _LOST_MISSES and (region := region_of(k.box, size))]
+        eager = [(k, region) for k, region in at if k.seen_s == t_s and _eager(k, t_s)]
+        due = [(k, region) for k, region in at if k.seen_s == t_s and not _eager(k, t_s)]
+        lost = [(k, region) for k, region in at if k.seen_s < t_s]
         if t_s - self._turn_s < self._every_s - _EARLY_S:
             due = [(k, region) for k, region in due if k.looked_s == -np.inf]
-        if due or eager:
-            chosen, region = min(due or eager, key=lambda d: d[0].looked_s)  # eager looks starve nobody
-            if due:
-                self._turn_s = t_s
-            since = t_s - chosen.looked_s
-            self._at = chosen
-            for k, share in zip(self._people, _inside(np.array([k.box for k in self._people]), region), strict=True):
-                if k is chosen or (k.seen_s == t_s and share > _ALL_OF_THEM and _tall(k) > _AS_TALL * _tall(chosen)):
-                    k.looked_s = t_s  # who stands beside them, as large, was looked at, too
-            return Look(region, stands_for_s=since if np.isfinite(since) else 0.0)
-        return self._empty_place(people, t_s) if self._places else None
+        if not (due or eager or lost):
+            return self._empty_place(people, t_s) if self._places else None
+        chosen, region = min(due or eager or lost, key=lambda d: d[0].looked_s)  # eager looks starve nobody
+        if due:
+            self._turn_s = t_s
+        since = t_s - chosen.looked_s
+        self._at = chosen
+        for k, share in zip(self._people, _inside(np.array([k.box for k in self._people]), region), strict=True):
+            if k is chosen or (k.seen_s == t_s and share > _ALL_OF_THEM and _tall(k) > _AS_TALL * _tall(chosen)):
+                k.looked_s = t_s  # who stands beside them, as large, was looked at, too
+        return Look(region, stands_for_s=since if np.isfinite(since) else 0.0)
 
-    def took(self, look: Look, things: Detections, t_s: float) -> None:
-        """What the look just chosen has found, persons apart."""
-        at = self._at
+    def take(self, look: Look, part: Detections, whole: Detections, size: tuple[int, int], t_s: float) -> Detections:
+        """Both looks' answers, after the one just chosen.
+
+        :param part: detections in the pixels of what was cut out.
+        :param whole: what the detector sees in the whole frame.
+        :param size: the frame's width and height, pixels.
+        """
+        at, things = self._at, things_of(part, look, size, self.person_classes)
         if isinstance(at, _Place):
             at.misses = 0 if len(things) else at.misses + 1
-        elif at is not None and len(things):
-            if t_s - at.found_s > _STILL_S:
-                at.since_s = t_s
-            at.found_s = t_s
-            self._remember(look)
+        elif at is not None:
+            if len(things):
+                if t_s - at.found_s > _STILL_S:
+                    at.since_s = t_s
+                at.found_s = t_s
+                self._remember(look)
+            if at.seen_s < t_s:
+                whole = self._found_again(at, look, part, whole)
+        return joined(whole, things)
+
+    def _found_again(self, lost: _Known, look: Look, part: Detections, whole: Detections) -> Detections:
+        """The whole frame's detections, and who was lost, if the look shows somebody where they were."""
+        shift = np.array([look.xyxy[0], look.xyxy[1]] * 2, np.float32)
+        people = np.flatnonzero(np.isin(part.class_id, self.person_classes))
+        box = part.xyxy[people] + shift
+        there = iou_matrix(box, lost.box[None])[:, 0] >= _SAME_PERSON
+        others = whole.xyxy[np.isin(whole.class_id, self.person_classes)]
+        there &= iou_matrix(box, others).max(axis=1, initial=0.0) < _NOT_ANOTHER
+        if not there.any():
+            lost.misses += 1
+            return whole
+        best = int(np.argmax(np.where(there, part.score[people], -1.0)))
+        lost.box, lost.misses = box[best], 0
+        return _with(whole, Detections(box[[best]], part.score[people[[best]]], part.class_id[people[[best]]]))
 
     def _recognise(self, people: F32, t_s: float) -> None:
         """Who of those known is who of those seen, by overlap; who is new is added."""
-        self._people = [k for k in self._people if t_s - k.seen_s <= _FORGET_S]
+        self._people = [k for k in self._people if t_s - k.seen_s <= _LOST_S]
         known = np.array([k.box for k in self._people], np.float32).reshape(-1, 4)
         overlap = iou_matrix(people, known)
         for i, box in enumerate(people):
             best = int(np.argmax(overlap[i])) if overlap.shape[1] else -1
             if best >= 0 and overlap[i, best] >= _SAME_PERSON:
                 overlap[:, best] = 0
-                self._people[best].box, self._people[best].seen_s = box, t_s
+                known_now = self._people[best]
+                known_now.box, known_now.seen_s, known_now.misses = box, t_s, 0
             else:
                 self._people.append(_Known(box, t_s))
 
@@ -222,17 +257,40 @@ def joined(whole: Detections, things: Detections) -> Detections:
     """Both looks' answers, best score first: of what both have found the surer one."""
     if not len(things):
         return whole
-    xyxy = np.concatenate([whole.xyxy, things.xyxy])
-    score = np.concatenate([whole.score, things.score])
-    class_id: I64 = np.concatenate([whole.class_id, things.class_id])
-    new = np.arange(len(score)) >= len(whole)
+    both = _with(whole, things)
     # Persons are as the first look has them: a second suppression could only lose one of two close together.
-    keep = nms(xyxy, score, class_id, iou=_SAME_THING, limit=len(score))
-    kept = np.zeros(len(score), np.bool_)
-    kept[keep] = True
+    keep = ~np.isin(both.class_id, things.class_id)
+    keep[nms(both.xyxy, both.score, both.class_id, iou=_SAME_THING, limit=len(both))] = True
+    return both.where(keep)
+
+
+def _with(whole: Detections, more: Detections) -> Detections:
+    """All of both, best score first."""
+    score = np.concatenate([whole.score, more.score])
     order = np.argsort(-score, kind="stable")
-    order = order[(kept | (~new & ~np.isin(class_id, things.class_id)))[order]]
-    return replace(whole, xyxy=xyxy[order], score=score[order], class_id=class_id[order])
+    return replace(
+        whole,
+        xyxy=np.concatenate([whole.xyxy, more.xyxy])[order],
+        score=score[order],
+        class_id=np.concatenate([whole.class_id, more.class_id])[order],
+    )
+
+
+def look_closer(
+    closer: CloserLooks, detect: Callable[[U8], Detections], image: U8, whole: Detections, t_s: float
+) -> tuple[Detections, Look | None]:
+    """What the detector sees in a frame by both looks, and where the second was; None: nowhere.
+
+    :param detect: gives the detections in a picture (h, w, 3), in its own pixels.
+    :param image: uint8 (H, W, 3) BGR, the frame.
+    :param whole: what the detector sees in all of it.
+    :param t_s: when it was captured, monotonic seconds.
+    """
+    size = (image.shape[1], image.shape[0])
+    look = closer.choose(whole, size, t_s)
+    if look is None:
+        return whole, None
+    return closer.take(look, detect(cut(image, look)), whole, size, t_s), look
 
 
 def _row(xyxy: tuple[int, int, int, int]) -> F32:

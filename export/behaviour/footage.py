@@ -13,6 +13,7 @@ from edge.behaviour.motion import Motion, shrink
 from edge.behaviour.rows import Rows
 from edge.behaviour.watch import LINGER_S, MAX_LOST_S, MAX_UNSEEN_S
 from edge.cameras.file import VideoFile
+from edge.detect.closer import EVERY_S, CloserLooks, look_closer
 from edge.errors import CameraEnded, CameraError
 from edge.track.tracker import Tracker
 from edge.types import Detections
@@ -74,7 +75,7 @@ def footage(clip: Path, detector: OnnxDetector, cache: Path | None, *, change: C
     kept = cache / f"{clip.stem}.npz" if cache else None
     if kept and kept.is_file():
         with np.load(kept) as z:
-            if str(z["persons"]) == detector.model and "sure_from" in z:
+            if str(z["persons"]) == detector.model and "closer_every_s" in z:
                 ends = np.cumsum(z["count"])[:-1]
                 found = zip(np.split(z["xyxy"], ends), np.split(z["score"], ends), strict=True)
                 size = (int(z["size"][0]), int(z["size"][1]))
@@ -93,6 +94,7 @@ def footage(clip: Path, detector: OnnxDetector, cache: Path | None, *, change: C
             looks=taken.looks,
             there=taken.there,
             sure_from=np.array(taken.sure_from),
+            closer_every_s=np.array(EVERY_S),
             persons=np.array(detector.model),
         )
     return taken
@@ -157,12 +159,14 @@ def _taken(clip: Path, detector: OnnxDetector, change: Change | None) -> Footage
     source = VideoFile(clip, name="clip", max_fps=FPS)
     times, pictures, found, glances = [], [], [], []
     looks, size = Looks(), (0, 0)
+    closer = CloserLooks(every_s=EVERY_S, person_classes=[detector.classes.index("person")])
     try:
         while True:
             frame = source.read(0.0)
             image = change(frame.image) if change else frame.image
             size = (image.shape[1], image.shape[0])
-            seen = detector.detect_image(image)
+            whole = detector.detect_image(image)
+            seen, _ = look_closer(closer, detector.detect_image, image, whole, frame.t_mono_s)
             times.append(frame.t_mono_s)
             pictures.append(shrink(image))
             parts = [seen] if seen.faint is None else [seen, seen.faint]

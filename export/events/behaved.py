@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from edge.behaviour.looks import LookSpec
 from edge.behaviour.onnx import load_classifiers
 from edge.behaviour.watch import BehaviourWatch
+from edge.detect.closer import EVERY_S, CloserLooks, look_closer
 from edge.detect.onnx import OnnxDetector
 from edge.models.shipped import shipped_behaviour
 from edge.track.tracker import Tracker
@@ -62,11 +63,13 @@ class Behaved:
     def _said(self, truth_file: Path) -> Iterator[tuple[dict[str, Any], F32]]:
         """Each frame of the truth, and (M, len(BEHAVIOURS)): how likely each person does what."""
         person = {self._detector.classes.index("person")}
-        tracker = Tracker(person_classes=person)
+        tracker, closer = Tracker(person_classes=person), CloserLooks(every_s=EVERY_S, person_classes=person)
         watch = BehaviourWatch(person_classes=person, classifiers=list(self._known.values()))
         for _, told, picture in frames_of(truth_file.parent, only=truth_file.name):
             frame = Frame(picture, told["i"], told["t_s"], EPOCH, "scene")
-            found = self._detector.detect(frame)
+            found, _ = look_closer(
+                closer, self._detector.detect_image, picture, self._detector.detect(frame), frame.t_mono_s
+            )
             tracks = tracker.update(found, frame.t_mono_s, size=frame.size)
             yield told, watch.update(frame, tracks, found.features)[1]
 
