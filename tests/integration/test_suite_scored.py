@@ -187,7 +187,7 @@ def test_what_was_measured_is_the_reason_until_it_is_no_more(tmp_path: Path, rea
         (
             "handgun",
             "firearm",
-            r"scores the rendered handgun 0\.\d\d at the most in \d+ pictures, 0\.\d\d or more in \d+",
+            r"scores the rendered handgun 0\.\d\d at the most in \d+ pictures, each also looked at closer, 0\.\d\d or more in \d+",
         ),
         ("loiterer", "loitering", r"finds the person in \d+ of \d+ pictures"),
         ("snatch", "assault", "^$"),
