@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edge.track.tracker import iou
+from edge.track.likeness import iou
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -13,25 +13,21 @@ import numpy as np
 
 from edge.track.assignment import assign
 from edge.track.exits import Exits
+from edge.track.likeness import MAX_REACH, unlike_people, unlike_things
 from edge.track.motion import Motion, to_centre, to_corners
 from edge.types import F32, F64, I64, Bool, Detections, Tracks
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-_MIN_IOU = 0.25
-_REACH = 0.35  # box heights that a detection may be off its prediction at once ...
-_REACH_PER_S = 0.8  # ... and for every second that the track was not seen ...
-_MAX_REACH = 1.5  # ... up to here: beyond, it is as likely someone else
 _BLIND_S = 2.0  # between two frames this long nobody is taken for gone, at a slow rate with frames dropped
 _BEHIND_S = 10.0  # somebody behind somebody else is remembered for longer ...
 _HIDDEN_SHARE = 0.4  # ... while this share of the box is covered
 _SETTLED_S = 2.0  # who is first seen later than this after the first frame has come in
+_AT_HAND = 0.2  # heights outside a person's box within which they may hold a thing
 _CLEAR = 0.4  # a cost below this leaves no doubt ...
 _LIKELY = 0.55  # ... and below this little
-_DEPTH_STRETCH = 2.0  # a step towards the camera looks about half as long as one to the side
 _SAME_LOG_RATIO = 0.35  # a faint box is as tall as the last sure one but for a factor of 1.4
-_MAX_LOG_RATIO = 0.6  # heights of the same person differ by less than a factor e^0.6 = 1.8 after a gap
 
 NOBODY = Tracks(
     track_id=np.zeros(0, np.int64),
@@ -204,37 +200,39 @@ class Tracker:
         lost = np.isfinite(self._missed_s) & self._confirmed
         first = self._first_box[new]
         away = np.abs(self._box[lost] - first)
-        if not (away[:, [0, 3]].max(axis=1, initial=0.0) < _MAX_REACH * (first[3] - first[1])).any():
+        if not (away[:, [0, 3]].max(axis=1, initial=0.0) < MAX_REACH * (first[3] - first[1])).any():
             self._exits.appeared(first)
 
     def _cost(self, tracks: I64, measured: F64, now: float) -> F64:
         """How unlike each track's prediction each measurement is, 0..1; (T, D), ``inf`` where out of reach."""
-        cost = self._unlike(self._motion.position[tracks], measured, now - self._last_s[tracks])
+        cost = self._unlike(tracks, self._motion.position[tracks], measured, now)
         # Out of sight people stop and turn: they may as well be where they were last seen.
         lost = np.isfinite(self._missed_s[tracks])
         if lost.any():
-            there = self._unlike(to_centre(self._box[tracks[lost]]), measured, now - self._last_s[tracks[lost]])
+            there = self._unlike(tracks[lost], to_centre(self._box[tracks[lost]]), measured, now)
             cost[lost] = np.minimum(cost[lost], there)
         return cost
 
-    @staticmethod
-    def _unlike(predicted: F64, measured: F64, unseen_s: F64) -> F64:
-        overlap = iou(to_corners(predicted), to_corners(measured))
-        x, y, _, tall = predicted.T[:, :, None]
-        its_x, its_y, _, its_tall = measured.T
-        away = np.hypot(
-            x - its_x,
-            # From the feet: a box cut off by the picture's edge or a counter moves its centre, not its place.
-            _DEPTH_STRETCH * ((y + tall / 2) - (its_y + its_tall / 2)),
-        ) / np.maximum(np.maximum(tall, its_tall), 1.0)
-        reach = np.minimum(_REACH + _REACH_PER_S * unseen_s, _MAX_REACH)[:, None]
-        alike = np.abs(np.log(np.maximum(tall, 1.0) / np.maximum(its_tall, 1.0)))
-        near = (away < reach) & (alike < _MAX_LOG_RATIO)
-        closeness = np.where(near, 1 - away / reach, 0.0)
-        likeness = np.maximum(1 - alike / _MAX_LOG_RATIO, 0)
-        cost: F64 = 1 - (overlap + closeness + likeness) / 3
-        cost[(overlap < _MIN_IOU) & ~near] = np.inf
+    def _unlike(self, tracks: I64, expected: F64, measured: F64, now: float) -> F64:
+        unseen_s = now - self._last_s[tracks]
+        cost = unlike_people(expected, measured, unseen_s)
+        thing = ~_among(self._class[tracks], self._person_classes)
+        if thing.any():
+            cost[thing] = unlike_things(
+                expected[thing], measured, unseen_s[thing], holder_tall=self._holder_tall(expected[thing])
+            )
         return cost
+
+    def _holder_tall(self, things: F64) -> F64:
+        """Height (T,) of the person nearest to each thing (T, 4: centre and size), 0 where nobody is within reach."""
+        people = to_centre(self._box[_among(self._class, self._person_classes)])
+        if not len(people):
+            return np.zeros(len(things))
+        off = np.maximum(np.abs(things[:, None, :2] - people[None, :, :2]) - people[None, :, 2:] / 2, 0)
+        away = np.hypot(off[..., 0], off[..., 1]) / np.maximum(people[None, :, 3], 1.0)
+        nearest = np.argmin(away, axis=1)
+        found: F64 = np.where(away[np.arange(len(things)), nearest] < _AT_HAND, people[nearest, 3], 0.0)
+        return found
 
     def _start(self, detections: Detections, mask: Bool, now: float) -> None:
         n = int(np.count_nonzero(mask))
@@ -317,7 +315,7 @@ class Tracker:
         off = np.maximum(np.abs(thing[:, None, :2] - body[None, :, :2]) - body[None, :, 2:] / 2, 0)
         away = np.hypot(off[..., 0], off[..., 1]) / np.maximum(body[None, :, 3], 1.0)
         nearest = np.argmin(away, axis=1)
-        within = away[np.arange(len(things)), nearest] < 0.2
+        within = away[np.arange(len(things)), nearest] < _AT_HAND
         holder[things[within]] = track_id[people[nearest[within]]]
         return holder
 
@@ -327,16 +325,3 @@ def _among(class_id: I64, wanted: Collection[int]) -> Bool:
     for one in wanted:
         found = class_id == one if found is None else found | (class_id == one)
     return np.zeros(len(class_id), np.bool_) if found is None else found
-
-
-def iou(a: F32, b: F32) -> F64:
-    """Intersection over union of boxes (A, 4) and (B, 4) as corners: (A, B), 0..1."""
-    ax1, ay1, ax2, ay2 = a.T[:, :, None]
-    bx1, by1, bx2, by2 = b.T
-    width = np.minimum(ax2, bx2) - np.maximum(ax1, bx1)
-    height = np.minimum(ay2, by2) - np.maximum(ay1, by1)
-    inside = np.maximum(width, 0) * np.maximum(height, 0)
-    area_a = np.maximum(ax2 - ax1, 0) * np.maximum(ay2 - ay1, 0)
-    area_b = np.maximum(bx2 - bx1, 0) * np.maximum(by2 - by1, 0)
-    union = area_a + area_b - inside
-    return np.asarray(inside / np.maximum(union, 1e-9), np.float64)

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.track.exits import Exits
-from edge.track.tracker import Tracker, iou
+from edge.track.likeness import iou
+from edge.track.tracker import Tracker
 from edge.types import ZoneKind
 
 
@@ -306,3 +307,34 @@ def test_faint_things_are_no_things() -> None:
     last = followed(t, Thing(0, cls=KNIFE))
     found = t.update(detections(faint=[Thing(0, cls=KNIFE, score=0.2)]), last + 0.2, size=SIZE)
     assert found.unseen_s[0] > 0
+
+
+@pytest.mark.parametrize("every", [1, 2])
+def test_a_small_thing_stays_the_same_thing_while_its_holder_walks(every: int) -> None:
+    """A dozen pixels in the hand of somebody who walks move by more than their own size from frame to frame."""
+    t = tracker()
+    for k in range(15):
+        person = Thing(0, x=100 + 16 * k, feet=300, height=150)
+        knife = Thing(0, x=85 + 16 * k, feet=220 - 3 * (k % 3), height=10 + 3 * (k % 2), width=14, cls=KNIFE, score=0.6)
+        seen = t.update(detections(person, *([knife] if k % every == 0 else [])), k * 0.2)
+        if k >= 4 and k % every == 0:
+            assert seen.class_id.tolist() == [PERSON, KNIFE]
+            assert seen.holder_id[1] == seen.track_id[0]
+    assert seen.track_id.tolist() == [1, 2]
+
+
+def test_a_small_thing_of_somebody_far_away_is_another_and_so_is_one_that_nobody_holds() -> None:
+    t = tracker()
+    for k in range(5):
+        t.update(
+            detections(Thing(0, x=100), Thing(0, x=500), Thing(0, x=110, feet=220, height=12, width=12, cls=KNIFE)),
+            k * 0.2,
+        )
+    moved = t.update(
+        detections(Thing(0, x=100), Thing(0, x=500), Thing(0, x=490, feet=220, height=12, width=12, cls=KNIFE)), 1.0
+    )
+    assert moved.unseen_s[moved.class_id == KNIFE].tolist() == [pytest.approx(0.2)]
+    alone = tracker()
+    for k in range(12):
+        alone.update(detections(Thing(0, x=100 + 20 * k, height=12, width=12, cls=KNIFE)), k * 0.2)
+    assert len(alone.update(detections(Thing(0, x=340, height=12, width=12, cls=KNIFE)), 2.4)) == 0

@@ -1,0 +1,81 @@
+"""How unlike what is followed a detection is: people by their feet and height, what they hold by where the hand may be."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edge.track.motion import to_corners
+
+if TYPE_CHECKING:
+    from edge.types import F32, F64, Bool
+
+_MIN_IOU = 0.25
+_REACH = 0.35  # heights that a detection may be off its prediction at once ...
+_REACH_PER_S = 0.8  # ... and for every second that the track was not seen ...
+MAX_REACH = 1.5  # ... up to here: beyond, it is as likely someone else
+_DEPTH_STRETCH = 2.0  # a step towards the camera looks about half as long as one to the side
+_MAX_LOG_RATIO = 0.6  # heights of the same person differ by less than a factor e^0.6 = 1.8 after a gap
+_HAND = 0.15  # of its holder's height a hand may move at once, however small the thing in it, ...
+_WALK_PER_S = 0.8  # ... and a body with it in a second ...
+_MAX_HAND = 0.6  # ... up to here
+_MAX_LOG_RATIO_THING = 0.9  # a thing turns in the hand
+
+
+def unlike_people(predicted: F64, measured: F64, unseen_s: F64) -> F64:
+    """Cost (T, D), 0..1, ``inf`` where out of reach: tracks (T, 4) and detections (D, 4) as centre and size, px.
+
+    :param unseen_s: (T,) seconds since each track was seen.
+    """
+    x, y, _, tall = predicted.T[:, :, None]
+    its_x, its_y, _, its_tall = measured.T
+    away = np.hypot(
+        x - its_x,
+        # From the feet: a box cut off by the picture's edge or a counter moves its centre, not its place.
+        _DEPTH_STRETCH * ((y + tall / 2) - (its_y + its_tall / 2)),
+    )
+    reach = _reach(unseen_s)[:, None] * np.maximum(np.maximum(tall, its_tall), 1.0)
+    alike = np.abs(np.log(np.maximum(tall, 1.0) / np.maximum(its_tall, 1.0)))
+    return _cost(predicted, measured, away=away / reach, alike=alike / _MAX_LOG_RATIO)
+
+
+def unlike_things(predicted: F64, measured: F64, unseen_s: F64, *, holder_tall: F64) -> F64:
+    """The same for what people hold; ``holder_tall``: (T,) height of who may hold each, px, 0: nobody.
+
+    By its own size alone a thing of a dozen pixels would be lost at every step of who carries it.
+    """
+    x, y, wide, tall = predicted.T[:, :, None]
+    its_x, its_y, its_wide, its_tall = measured.T
+    size, its_size = np.maximum(np.maximum(wide, tall), 1.0), np.maximum(np.maximum(its_wide, its_tall), 1.0)
+    carried = holder_tall * np.minimum(_HAND + _WALK_PER_S * unseen_s, _MAX_HAND)
+    reach = np.maximum(_reach(unseen_s)[:, None] * np.maximum(size, its_size), carried[:, None])
+    alike = np.abs(np.log(size / its_size))
+    return _cost(predicted, measured, away=np.hypot(x - its_x, y - its_y) / reach, alike=alike / _MAX_LOG_RATIO_THING)
+
+
+def _reach(unseen_s: F64) -> F64:
+    """How far off a detection may be, in heights: (T,)."""
+    return np.minimum(_REACH + _REACH_PER_S * unseen_s, MAX_REACH)
+
+
+def _cost(predicted: F64, measured: F64, *, away: F64, alike: F64) -> F64:
+    """From overlap, and from distance and difference in size as shares of what is allowed."""
+    overlap = iou(to_corners(predicted), to_corners(measured))
+    near: Bool = (away < 1) & (alike < 1)
+    cost: F64 = 1 - (overlap + np.where(near, 1 - away, 0.0) + np.maximum(1 - alike, 0)) / 3
+    cost[(overlap < _MIN_IOU) & ~near] = np.inf
+    return cost
+
+
+def iou(a: F32, b: F32) -> F64:
+    """Intersection over union of boxes (A, 4) and (B, 4) as corners: (A, B), 0..1."""
+    ax1, ay1, ax2, ay2 = a.T[:, :, None]
+    bx1, by1, bx2, by2 = b.T
+    width = np.minimum(ax2, bx2) - np.maximum(ax1, bx1)
+    height = np.minimum(ay2, by2) - np.maximum(ay1, by1)
+    inside = np.maximum(width, 0) * np.maximum(height, 0)
+    area_a = np.maximum(ax2 - ax1, 0) * np.maximum(ay2 - ay1, 0)
+    area_b = np.maximum(bx2 - bx1, 0) * np.maximum(by2 - by1, 0)
+    union = area_a + area_b - inside
+    return np.asarray(inside / np.maximum(union, 1e-9), np.float64)
