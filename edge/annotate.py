@@ -64,7 +64,7 @@ def annotate(
         note = (notes or {}).get(track, "")
         text = f"{_name(classes, int(tracks.class_id[i]))} {track} {tracks.score[i]:.0%} {note}".rstrip()
         _label(canvas, text, (x1, max(y1 - 4, round(18 * unit))), colour, unit)
-    return _with_caption(canvas, caption, unit)
+    return with_caption(canvas, caption, unit)
 
 
 def _name(classes: Sequence[str], class_id: int) -> str:
@@ -83,7 +83,7 @@ def _label(canvas: U8, text: str, at: tuple[int, int], colour: Colour, unit: flo
     )
 
 
-def _with_caption(canvas: U8, caption: Sequence[str], unit: float) -> U8:
+def with_caption(canvas: U8, caption: Sequence[str], unit: float) -> U8:
     if not caption:
         return canvas
     line = round(26 * unit)

@@ -315,7 +315,7 @@ class IncidentChange:
 
 @dataclass(frozen=True, slots=True)
 class EvidenceRef:
-    """A stored picture. ``path`` is relative to the evidence folder; ``sha256`` in hex; ``role``: annotated or clean."""
+    """A stored picture. ``path`` is relative to the evidence folder; ``sha256`` in hex; ``role``: annotated, closeup, clean ..."""
 
     role: str
     path: str

@@ -99,7 +99,7 @@ class EvidenceStore:
         """Store a picture; on return its file and its name are on disk and synced.
 
         :param image: uint8 (H, W, 3) BGR.
-        :param role: annotated or clean.
+        :param role: annotated, closeup or clean.
         :raises StateError: not stored: no space, read-only, or not a picture.
         """
         self._need_room()

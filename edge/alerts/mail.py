@@ -87,16 +87,24 @@ def compose(
         message["Importance"] = "high"
         message["X-Priority"] = "1"
     inline = next((p for p in pictures if p.ref.role in {"annotated", "sheet"}), None)
+    near = next((p for p in pictures if p.ref.role == "closeup"), None) if inline else None
     message.set_content(_text(words), cte="quoted-printable")
     cid = f"<annotated.{message['Message-ID'][1:]}" if inline else ""
-    message.add_alternative(_html(words, alert.severity, cid.strip("<>")), subtype="html", cte="quoted-printable")
+    near_cid = f"<closeup.{message['Message-ID'][1:]}" if near else ""
+    message.add_alternative(
+        _html(words, alert.severity, cid.strip("<>"), near_cid.strip("<>")), subtype="html", cte="quoted-printable"
+    )
     if inline is not None:
         html = cast("list[MIMEPart]", message.get_payload())[1]
         html.add_related(
             inline.data, "image", "jpeg", cid=cid, disposition="inline", filename=_file_name(alert, inline.ref)
         )
+        if near is not None:
+            html.add_related(
+                near.data, "image", "jpeg", cid=near_cid, disposition="inline", filename=_file_name(alert, near.ref)
+            )
     for picture in pictures:
-        if picture is not inline:
+        if picture is not inline and picture is not near:
             kind, _, form = picture.ref.media_type.partition("/")
             message.add_attachment(picture.data, kind, form, filename=_file_name(alert, picture.ref))
     return message
@@ -110,7 +118,7 @@ def read_pictures(alert: Alert, paths: Sequence[Path], *, max_bytes: int) -> lis
     found: list[Picture] = []
     left = max_bytes
     for ref in sorted(
-        alert.evidence, key=lambda r: (r.role != "annotated", r.role == "clip")
+        alert.evidence, key=lambda r: (r.role != "annotated", r.role != "closeup", r.role != "clean", r.role == "clip")
     ):  # a film goes first to go
         parts = PurePosixPath(ref.path).parts
         path = next((p for p in paths if p.parts[-len(parts) :] == parts), None)
@@ -145,7 +153,7 @@ def _text(words: Words) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _html(words: Words, severity: Severity, cid: str) -> str:
+def _html(words: Words, severity: Severity, cid: str, near_cid: str) -> str:
     """Tables and inline style: Outlook knows nothing else; one column, so that a phone need not zoom."""
     colour = _COLOURS[severity]
     font = "font-family:Arial,Helvetica,sans-serif"
@@ -155,11 +163,11 @@ def _html(words: Words, severity: Severity, cid: str) -> str:
         f"{escape(warning)}</td></tr>"
         for warning in words.warnings
     )
-    picture = (
-        f'<tr><td style="padding:0"><img src="cid:{escape(cid)}" alt="The moment, with what was seen marked" width="600"'
+    picture = "".join(
+        f'<tr><td style="padding:0"><img src="cid:{escape(shown)}" alt="{alt}" width="600"'
         ' style="display:block;width:100%;max-width:600px;height:auto;border:0"></td></tr>'
-        if cid
-        else ""
+        for shown, alt in ((cid, "The moment, with what was seen marked"), (near_cid, "What was seen, from near"))
+        if shown
     )
     rows = "".join(
         f'<tr><td valign="top" width="110" style="padding:7px 8px 7px 16px;border-top:1px solid #e6e8eb;color:#5a6570;'

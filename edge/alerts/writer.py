@@ -59,6 +59,7 @@ class WriterWorker:
     is kept in memory (up to ``capacity``) and tried again.
 
     :param annotate: draws boxes and zones; returns a new uint8 (H, W, 3) BGR picture.
+    :param closeup: cuts out what the incident is about, uint8 (h, w, 3) BGR; None where that shows nothing more.
     :param make_alert: the alert of a change, or None where the desk is not to be told.
     :param capacity: jobs that may wait; beyond it the one with the lowest severity, then the oldest, is dropped.
     :param max_pictures: of those, how many may hold a picture (2.8 MB each at 1280x720); the others go as text.
@@ -85,12 +86,14 @@ class WriterWorker:
         on_unstored: Callable[[Alert], None] | None = None,
         on_sent_unstored: Callable[[Alert], None] | None = None,
         record: Callable[[IncidentChange, tuple[EvidenceRef, ...]], object] | None = None,
+        closeup: Callable[[Frame, Tracks, Incident], U8 | None] | None = None,
         chore: Callable[[], object] | None = None,
     ) -> None:
         self._evidence = evidence
         self._outbox = outbox
         self._clock = clock
         self._annotate = annotate
+        self._closeup = closeup
         self._make_alert = make_alert
         self._capacity = capacity
         self._on_stored = on_stored
@@ -279,6 +282,12 @@ class WriterWorker:
             drawn = self._annotate(frame, job.tracks, incident, job.zones)
             for role, image in (("annotated", drawn), ("clean", frame.image)):
                 saved.append(self._evidence.save(image, incident_id=incident.incident_id, role=role, t_utc=frame.t_utc))
+            # Last, so that it costs neither of the others whatever is wrong with it.
+            near = self._closeup(frame, job.tracks, incident) if self._closeup is not None else None
+            if near is not None:
+                saved.append(
+                    self._evidence.save(near, incident_id=incident.incident_id, role="closeup", t_utc=frame.t_utc)
+                )
         except Exception as error:
             # Whatever is wrong with a picture, the alert goes on without it.
             self._pictures_lost += 1

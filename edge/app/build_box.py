@@ -21,7 +21,7 @@ from edge.app.build_model import build_watch, model_checks, open_present
 from edge.app.build_storage import Storage, open_storage
 from edge.app.build_technician import Technician, build_technician
 from edge.app.config_watch import ConfigWatch
-from edge.app.hand_over import AlertMaker, Annotator, acknowledge, enqueue, log_record, troubles
+from edge.app.hand_over import AlertMaker, Annotator, acknowledge, close_up, enqueue, log_record, troubles
 from edge.app.mail_channel import build_channel
 from edge.app.maintenance import MaintenanceKeeper
 from edge.app.mask_confirmation import MaskKeeper
@@ -138,6 +138,7 @@ def build_box(config: Config, config_path: Path, stack: contextlib.ExitStack, *,
         outbox=storage.outbox,
         clock=clock,
         annotate=Annotator(detector),
+        closeup=close_up,
         make_alert=technician.walk.gated(make_alert),
         record=lambda change, pictures: storage.incident_log.append(
             "incident", log_record(change, pictures) | technician.walk.mark(change.incident)

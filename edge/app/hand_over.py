@@ -11,6 +11,7 @@ from edge.alerts.clock_set import CORRECTED, utc_of
 from edge.alerts.identity import alert_id
 from edge.alerts.writer import Job
 from edge.annotate import annotate
+from edge.closeup import closeup
 from edge.types import Alert, ChangeKind, EvidenceRef, Frame, Incident, IncidentChange, Severity, Tracks, Zone
 
 if TYPE_CHECKING:
@@ -50,6 +51,12 @@ class Annotator:
                 f"{frame.camera}  {frame.t_utc:%Y-%m-%d %H:%M:%S} UTC",
             ],
         )
+
+
+def close_up(frame: Frame, tracks: Tracks, incident: Incident) -> U8 | None:
+    """What the incident is about, from near; None where that shows no more than the whole picture does."""
+    caption = [f"{incident.rule}, close-up", f"{frame.camera}  {frame.t_utc:%Y-%m-%d %H:%M:%S} UTC"]
+    return closeup(frame.image, tracks, about=incident.peak.track_ids, caption=caption)
 
 
 class AlertMaker:

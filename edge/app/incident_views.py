@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from edge.incidents import Suppression
     from edge.types import Incident
 
-ROLES = ("annotated", "clean", "sheet")
+ROLES = ("annotated", "closeup", "clean", "sheet")
 _SMALL_WIDTH = 240
 _SMALL_KEPT = 64
 _MAILS_LOOKED_AT = 300

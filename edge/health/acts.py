@@ -31,7 +31,7 @@ token (or the socket).
 ``GET /live/<camera>.jpg``                  :meth:`Acts.live`; ``?plain``: without drawings
 ``GET /incidents``                          :meth:`Acts.incidents`; ``?limit=20``
 ``GET /incidents/<id>``                     :meth:`Acts.incident`
-``GET /incidents/<id>/picture``             :meth:`Acts.picture`; ``?role=annotated``, clean or sheet; ``?small``
+``GET /incidents/<id>/picture``             :meth:`Acts.picture`; ``?role=annotated``, closeup, clean, sheet; ``?small``
 ==========================================  ========================================================================
 """
 

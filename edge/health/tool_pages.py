@@ -23,7 +23,12 @@ KINDS = {
     "never_seen": "Privacy mask: not even analysed",
 }
 _WALK_MINUTES = ((5, "5 min"), (10, "10 min"), (20, "20 min"), (30, "30 min"), (60, "1 h"))
-_ROLES = {"annotated": "What it saw", "clean": "The picture itself", "sheet": "Before and after"}
+_ROLES = {
+    "annotated": "What it saw",
+    "closeup": "From near",
+    "clean": "The picture itself",
+    "sheet": "Before and after",
+}
 
 
 def render_zones(zones: Mapping[str, Any], *, camera: str, head: tuple[str, str], now: datetime) -> str:

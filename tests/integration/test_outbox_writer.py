@@ -83,6 +83,27 @@ def bench(tmp_path: Path) -> Bench:
     return Bench(tmp_path)
 
 
+def test_a_close_up_is_the_third_picture_and_its_failure_costs_nothing(tmp_path: Path) -> None:
+    near = np.full((90, 120, 3), 77, np.uint8)
+
+    def failing(*_: object) -> U8:
+        raise ValueError("no cut")
+
+    for name, closeup, wanted in (
+        ("made", lambda *_: near, ["annotated", "clean", "closeup"]),
+        ("none", lambda *_: None, ["annotated", "clean"]),
+        ("failing", failing, ["annotated", "clean"]),
+    ):
+        (tmp_path / name).mkdir()
+        bench = Bench(tmp_path / name, closeup=closeup)
+        bench.writer.put(job())
+        bench.steps()
+        (entry,) = bench.outbox.due()
+        assert entry.alert is not None
+        assert [ref.role for ref in entry.alert.evidence] == wanted
+        assert bench.writer.stats().pictures_lost == (name == "failing")
+
+
 def test_a_job_becomes_pictures_incident_and_alert(bench: Bench) -> None:
     frame = make_frame()
     bench.writer.put(job(frame=frame))

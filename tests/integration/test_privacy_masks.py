@@ -20,9 +20,10 @@ from edge.alerts.evidence import EvidenceStore
 from edge.alerts.incident_store import IncidentStore
 from edge.alerts.outbox import Outbox
 from edge.alerts.writer import WriterWorker
-from edge.app.hand_over import AlertMaker, Annotator, hand_over
+from edge.app.hand_over import AlertMaker, Annotator, close_up, hand_over
 from edge.app.mask_confirmation import MaskKeeper, confirm_masks
 from edge.app.replay import _Film
+from edge.closeup import closeup_box
 from edge.errors import CameraLost
 from edge.incidents import Incidents
 from edge.loop import Loop
@@ -67,7 +68,8 @@ class Box:
 
     name = "hall"
 
-    def __init__(self, folder: Path, masks: tuple[Mask, ...] = MASKS) -> None:
+    def __init__(self, folder: Path, masks: tuple[Mask, ...] = MASKS, man: Seen = MAN) -> None:
+        self.man = man
         self.folder = folder
         self.clock = FakeClock()
         self.picture = bright()
@@ -96,6 +98,7 @@ class Box:
             outbox=self.outbox,
             clock=self.clock,
             annotate=Annotator(detector),
+            closeup=close_up,
             make_alert=AlertMaker("model", BOOT, self.clock),
             on_stored=self.alerts.append,
         )
@@ -104,7 +107,7 @@ class Box:
 
     def _detect(self, frame: Frame) -> list[Seen]:
         self.seen.append(frame.image.copy())
-        return [MAN]
+        return [self.man]
 
     def run(self, seconds: float) -> None:
         for _ in range(round(5 * seconds)):
@@ -117,6 +120,22 @@ class Box:
 
     def stored(self) -> list[U8]:
         return [np.asarray(cv2.imread(str(p)), np.uint8) for p in sorted(self.folder.rglob("*.jpg"))]
+
+
+def test_a_close_up_beside_a_mask_shows_no_masked_pixel(tmp_path: Path) -> None:
+    box = Box(tmp_path, man=Seen("person", (86.0, 85.0, 106.0, 125.0)))
+    box.run(6.0)
+    (judged, *_) = [j for j in box.judged if j.changes]
+    at = closeup_box(judged.tracks, judged.changes[0].incident.peak.track_ids, 320, 180)
+    assert at is not None
+    assert at[0] < 70  # it reaches into the mask, which ends at 80
+    near = [np.asarray(cv2.imread(str(p)), np.uint8) for p in box.folder.rglob("closeup-*.jpg")]
+    assert near
+    for picture in near:
+        times = picture.shape[1] / (at[2] - at[0])
+        x, y1, y2 = (80 - at[0]) * times, (max(72, at[1]) - at[1]) * times, (min(144, at[3]) - at[1]) * times
+        assert picture[int(y1) + 14 : int(y2) - 14, : int(x) - 14].max() < 24
+        assert picture[: int(y2), int(x) + 14 :].min() > 60  # the rest is there
 
 
 def test_no_stored_picture_shows_a_masked_pixel_and_the_detector_sees_what_it_may(tmp_path: Path) -> None:

@@ -160,6 +160,29 @@ def test_the_annotated_picture_is_inline_and_the_clean_one_attached() -> None:
     assert "missing" not in text(message)
 
 
+def test_the_close_up_is_inline_below_the_annotated_picture() -> None:
+    refs = [make_ref(role, f"d/i/{role}.jpg") for role in ("annotated", "clean", "closeup")]
+    message = mail(make_alert(evidence=tuple(refs)), pictures=[Picture(r, r.role.encode()) for r in refs])
+    html = text(message, "html")
+    inline = [p for p in message.walk() if p.get_content_disposition() == "inline"]
+    assert [p.get_content() for p in inline] == [b"annotated", b"closeup"]
+    at = [html.index(f'src="cid:{p["Content-ID"].strip("<>")}"') for p in inline]
+    assert at == sorted(at)
+    assert [p.get_content() for p in message.iter_attachments()] == [b"clean"]
+
+
+def test_the_close_up_goes_along_before_the_clean_picture(tmp_path: Path) -> None:
+    refs = [make_ref(role, f"{role}.jpg") for role in ("clip", "clean", "closeup", "annotated")]
+    paths = [tmp_path / r.path for r in refs]
+    for path in paths:
+        path.write_bytes(b"x" * 3000)
+    alert = make_alert(evidence=tuple(refs))
+    order = ["annotated", "closeup", "clean", "clip"]
+    for number in range(5):
+        found = read_pictures(alert, paths, max_bytes=4200 * number)
+        assert [p.ref.role for p in found] == order[:number]
+
+
 def test_missing_pictures_are_told() -> None:
     alert = make_alert(evidence=(make_ref("annotated", "a.jpg"), make_ref("clean", "c.jpg")))
     assert "2 pictures are missing" in text(mail(alert))
