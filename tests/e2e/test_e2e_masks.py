@@ -87,7 +87,7 @@ def served(client: ControlClient) -> dict[str, U8]:
         for _ in range(3):
             found |= pictures_in(f"live{query}", client.fetch("GET", f"/live/lobby.jpg{query}")[1])
             time.sleep(0.3)
-    roles = [f"role={role}{small}" for role in ("annotated", "clean", "sheet") for small in ("", "&small")]
+    roles = [f"role={role}{small}" for role in ("annotated", "closeup", "clean", "sheet") for small in ("", "&small")]
     for one in client.get("/incidents?limit=50")["incidents"]:
         for query in roles:
             with contextlib.suppress(Refused):  # not every incident has a sheet
