@@ -105,7 +105,7 @@ def mailed(mailbox: Mailbox) -> dict[str, U8]:
         for part in mail.message.walk():
             content = part.get_payload(decode=True)
             if isinstance(content, bytes):
-                found |= pictures_in(f"mail {number} {part.get_content_type()}", content)
+                found |= pictures_in(f"mail {number} {part.get_filename('')} {part.get_content_type()}", content)
     return found
 
 
@@ -162,4 +162,6 @@ def test_without_masks_the_colour_would_be_seen(start: Any, config: Config, pain
     with mail_server(box=mailbox) as (_, port):
         config.mail_to(port)
         found = guard(start, config, painted, mailbox)
-    assert all(shows(picture) > 100 for picture in found.values()), {n: shows(p) for n, p in found.items()}
+    near, whole = ({n: shows(p) for n, p in found.items() if ("closeup" in n) == close} for close in (True, False))
+    assert all(count > 100 for count in whole.values()), whole
+    assert near  # who stands beside the paint shows none of it
