@@ -40,6 +40,7 @@ _AS_TALL = 0.6  # ... and their height, of that of the person for whom it is cut
 _EAGER_S = (
     4.0  # where something begins to be found, every frame is looked at for so long (by then a rule has decided) ...
 )
+_PATIENCE = 2.0  # times as long the others wait for their turn meanwhile
 _STILL_S = 1.0  # ... as long as it is found again within this
 _SAME_THING = 0.5  # overlap from which on the first look and the closer one mean one thing
 _EDGE_PX = 2.0  # nearer to the cut than this is cut through
@@ -110,7 +111,7 @@ class CloserLooks:
         eager = [(k, region) for k, region in at if k.seen_s == t_s and _eager(k, t_s)]
         due = [(k, region) for k, region in at if k.seen_s == t_s and not _eager(k, t_s)]
         lost = [(k, region) for k, region in at if k.seen_s < t_s]
-        if t_s - self._turn_s < self._every_s - _EARLY_S:
+        if t_s - self._turn_s < self._every_s * (_PATIENCE if eager else 1.0) - _EARLY_S:
             due = [(k, region) for k, region in due if k.looked_s == -np.inf]
         if not (due or eager or lost):
             return self._empty_place(people, t_s) if self._places else None

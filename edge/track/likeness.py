@@ -20,6 +20,7 @@ _MAX_LOG_RATIO = 0.6  # heights of the same person differ by less than a factor 
 _HAND = 0.15  # of its holder's height a hand may move at once, however small the thing in it, ...
 _WALK_PER_S = 0.8  # ... and a body with it in a second ...
 _MAX_HAND = 0.6  # ... up to here
+_INSIDE, _AS_TALL, _SAME_FEET = 0.9, 0.85, 0.1  # of its area, of the other's height, of the heights
 _MAX_LOG_RATIO_THING = 0.9  # a thing turns in the hand
 
 
@@ -66,6 +67,23 @@ def _cost(predicted: F64, measured: F64, *, away: F64, alike: F64) -> F64:
     cost: F64 = 1 - (overlap + np.where(near, 1 - away, 0.0) + np.maximum(1 - alike, 0)) / 3
     cost[(overlap < _MIN_IOU) & ~near] = np.inf
     return cost
+
+
+def doubles(xyxy: F32, score: F32) -> Bool:
+    """Which boxes (N, 4) of people are another, surer one's over again, without the arm that it has stretched out: (N,).
+
+    Such a box lies inside the other, as tall, on the same feet, but overlaps it too little for the detector's own suppression. Who
+    stands behind somebody is less tall in the picture, and their feet are higher up.
+    """
+    tall = np.maximum(xyxy[:, 3] - xyxy[:, 1], 1.0)
+    sides = np.minimum(xyxy[:, None, 2:], xyxy[None, :, 2:]) - np.maximum(xyxy[:, None, :2], xyxy[None, :, :2])
+    area = np.maximum(np.prod(xyxy[:, 2:] - xyxy[:, :2], axis=1), 1.0)
+    inside = np.prod(np.maximum(sides, 0), axis=2) >= _INSIDE * area[:, None]
+    alike = (tall[:, None] > _AS_TALL * tall[None, :]) & (
+        np.abs(xyxy[:, None, 3] - xyxy[None, :, 3]) < _SAME_FEET * tall
+    )
+    found: Bool = (inside & alike & (score[None, :] > score[:, None])).any(axis=1)
+    return found
 
 
 def iou(a: F32, b: F32) -> F64:

@@ -13,7 +13,7 @@ import numpy as np
 
 from edge.track.assignment import assign
 from edge.track.exits import Exits
-from edge.track.likeness import MAX_REACH, unlike_people, unlike_things
+from edge.track.likeness import MAX_REACH, doubles, unlike_people, unlike_things
 from edge.track.motion import Motion, to_centre, to_corners
 from edge.types import F32, F64, I64, Bool, Detections, Tracks
 
@@ -120,6 +120,7 @@ class Tracker:
         if not len(self._id) and not len(detections):
             self._now_s = now
             return NOBODY
+        detections = self._without_doubles(detections)
         self._motion.predict(dt, self._last_s < (self._now_s or now))
         self._now_s = now
 
@@ -138,6 +139,13 @@ class Tracker:
             self._missed_s[missed] = np.minimum(self._missed_s[missed], now)
             self._forget(now, size)
         return self._published(now)
+
+    def _without_doubles(self, detections: Detections) -> Detections:
+        people = _among(detections.class_id, self._person_classes).nonzero()[0]
+        if len(people) < 2:
+            return detections
+        double = people[doubles(detections.xyxy[people], detections.score[people])]
+        return detections.where(np.delete(np.arange(len(detections)), double)) if len(double) else detections
 
     def _match(
         self,

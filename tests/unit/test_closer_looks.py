@@ -128,8 +128,8 @@ def test_a_find_of_one_person_does_not_starve_another() -> None:
             at = (look.xyxy[0] + look.xyxy[2]) / 2
             found.append(at > 300)
             closer.take(look, SOMETHING if at < 300 else NOBODY, detections(*there), SIZE, t)
-    assert found.count(True) >= 4
-    assert found.count(False) >= 7
+    assert found.count(True) >= 3
+    assert found.count(False) >= 9
     assert len(found) == 15
 
 

@@ -338,3 +338,33 @@ def test_a_small_thing_of_somebody_far_away_is_another_and_so_is_one_that_nobody
     for k in range(12):
         alone.update(detections(Thing(0, x=100 + 20 * k, height=12, width=12, cls=KNIFE)), k * 0.2)
     assert len(alone.update(detections(Thing(0, x=340, height=12, width=12, cls=KNIFE)), 2.4)) == 0
+
+
+def test_an_arm_stretched_out_makes_nobody_two_people() -> None:
+    """As the detector gives it for one frame: somebody with the arm, and without."""
+    t = tracker()
+    for k in range(4):
+        t.update(detections(Thing(0, x=480 - 15 * k, feet=210, height=128, width=66)), k * 0.2)
+    both = t.update(
+        detections(
+            Thing(0, x=453, feet=218, height=131, width=78, score=0.83), Thing(0, x=470, feet=214, height=128, width=46, score=0.53)
+        ),
+        0.8,
+    )  # fmt: skip
+    assert both.track_id.tolist() == [1]
+    assert both.xyxy[0].tolist() == pytest.approx([414, 87, 492, 218])
+    after = t.update(detections(Thing(0, x=440, feet=221, height=133, width=75)), 1.0)
+    assert after.track_id.tolist() == [1]
+    assert after.unseen_s.tolist() == [0]
+
+
+def test_who_stands_behind_somebody_is_no_double() -> None:
+    t = tracker()
+    front = Thing(0, x=300, feet=300, height=150, width=70)
+    for behind in (
+        Thing(0, x=305, feet=270, height=125, width=50, score=0.6),
+        Thing(0, x=310, feet=298, height=90, width=40, score=0.6),
+    ):
+        for k in range(4):
+            seen = t.update(detections(front, behind), k * 0.2)
+        assert len(seen) >= 2
