@@ -118,14 +118,22 @@ def test_run_raises_alarms_and_mails_exactly_those_incidents(start: Any, run: An
             assert incident_id in words
             assert zone in words
             assert rule.split("_")[0] in mail.message["Subject"].lower()
-            pictures = [p for p in mail.message.walk() if p.get_content_maintype() == "image"]
-            assert pictures
-            for picture in pictures:
-                image = cv2.imdecode(np.frombuffer(picture.get_payload(decode=True), np.uint8), cv2.IMREAD_COLOR)
-                assert image is not None
-                assert image.shape[1] == TRUTH["width"]
-                assert image.shape[0] >= TRUTH["height"]  # a caption may hang on below
+            _check_pictures(mail)
         _check_log(run, config, mailbox)
+
+
+def _check_pictures(mail: Any) -> None:
+    """The whole picture twice, marked and as it was, and a close-up."""
+    pictures = {p.get_filename(""): p for p in mail.message.walk() if p.get_content_maintype() == "image"}
+    assert {name.rpartition("-")[2] for name in pictures} == {"annotated.jpg", "clean.jpg", "closeup.jpg"}
+    for name, picture in pictures.items():
+        image = cv2.imdecode(np.frombuffer(picture.get_payload(decode=True), np.uint8), cv2.IMREAD_COLOR)
+        assert image is not None
+        if "closeup" in name:
+            assert 200 < image.shape[1] <= TRUTH["width"]
+        else:
+            assert image.shape[1] == TRUTH["width"]
+            assert image.shape[0] >= TRUTH["height"]  # a caption may hang on below
 
 
 def _check_log(run: Any, config: Config, mailbox: Mailbox) -> None:
