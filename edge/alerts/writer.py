@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from edge.alerts.jobs import Job, JobQueue
+from edge.alerts.pictures import Pictures
 from edge.alerts.steps import StepKeeper
 from edge.errors import KioskError, OutboxError
 
@@ -92,8 +93,7 @@ class WriterWorker:
         self._evidence = evidence
         self._outbox = outbox
         self._clock = clock
-        self._annotate = annotate
-        self._closeup = closeup
+        self._pictures = Pictures(evidence, annotate=annotate, closeup=closeup)
         self._make_alert = make_alert
         self._capacity = capacity
         self._on_stored = on_stored
@@ -108,7 +108,6 @@ class WriterWorker:
         self._unstored: deque[Alert] = deque()
         self._busy = False
         self._dropped = self._uncounted = 0
-        self._pictures_lost = 0
         self._last_error = ""
         self._retry_at_s = 0.0
         self._retry_s = 0.0
@@ -167,7 +166,7 @@ class WriterWorker:
                 unstored=len(self._unstored),
                 dropped=self._dropped,
                 uncounted=self._uncounted,
-                pictures_lost=self._pictures_lost + self._jobs.pictures_lost,
+                pictures_lost=self._pictures.lost + self._jobs.pictures_lost,
                 last_error=self._last_error,
                 beat_s=self._beat_s,
             )
@@ -262,7 +261,7 @@ class WriterWorker:
             log.exception("a chore of the writer failed", extra={"kg": {"event": "writer_fault"}})
 
     def _store(self, job: Job) -> None:
-        evidence = self._save_pictures(job) if job.frame is not None else ()
+        evidence = self._pictures.save(job)
         self._tried(self._steps.take(job.change, evidence))
         alert = self._make_alert(job.change, evidence)
         if alert is not None:
@@ -272,32 +271,6 @@ class WriterWorker:
         self._steps_at_s = self._clock.monotonic_s() + LONGEST_RETRY_S if self._steps.waiting else math.inf
         if trouble:
             self._trouble(trouble)
-
-    def _save_pictures(self, job: Job) -> tuple[EvidenceRef, ...]:
-        frame, incident = job.frame, job.change.incident
-        if frame is None:
-            return ()
-        saved: list[EvidenceRef] = []
-        try:
-            drawn = self._annotate(frame, job.tracks, incident, job.zones)
-            for role, image in (("annotated", drawn), ("clean", frame.image)):
-                saved.append(self._evidence.save(image, incident_id=incident.incident_id, role=role, t_utc=frame.t_utc))
-            # Last, so that it costs neither of the others whatever is wrong with it.
-            near = self._closeup(frame, job.tracks, incident) if self._closeup is not None else None
-            if near is not None:
-                saved.append(
-                    self._evidence.save(near, incident_id=incident.incident_id, role="closeup", t_utc=frame.t_utc)
-                )
-        except Exception as error:
-            # Whatever is wrong with a picture, the alert goes on without it.
-            self._pictures_lost += 1
-            message = error.message if isinstance(error, KioskError) else f"{type(error).__name__}: {error}"
-            log.error(  # noqa: TRY400 - a known trouble says it all in its words
-                f"incident {incident.incident_id}: a picture is missing: {message}",
-                exc_info=not isinstance(error, KioskError),
-                extra={"kg": {"event": "evidence_failed", "incident_id": incident.incident_id, "error": message}},
-            )
-        return tuple(saved)
 
     def _enqueue(self, alert: Alert) -> None:
         try:

@@ -30,18 +30,14 @@ _UPPER_PART = 0.5  # of a person's height is the least that is worth looking at
 _SMALLEST_PX = 32
 _EARLY_S = 0.05  # by half a frame too early is in time: the next frame would be late
 _SAME_PERSON = 0.3  # overlap from one frame to the next
-_LOST_S = (
-    2.0  # who is lost is looked for closer for so long: what hung or stood there all along must not stand in for them
-)
+_LOST_S = 2.0  # who is lost is looked for so long: what hung there all along must not stand in for them
 _LOST_MISSES = 3  # in a row: they have left
 _NOT_ANOTHER = 0.4  # overlap with somebody in plain sight from which on it is them
 _ALL_OF_THEM = 0.9  # share of a person's box in what is cut out ...
 _AS_TALL = 0.6  # ... and their height, of that of the person for whom it is cut out
-_EAGER_S = (
-    4.0  # where something begins to be found, every frame is looked at for so long (by then a rule has decided) ...
-)
-_PATIENCE = 2.0  # times as long the others wait for their turn meanwhile
+_EAGER_S = 4.0  # for so long who begins to show something comes first (by then a rule has decided) ...
 _STILL_S = 1.0  # ... as long as it is found again within this
+_PATIENCE = 2.0  # times as long the others wait for their turn meanwhile
 _SAME_THING = 0.5  # overlap from which on the first look and the closer one mean one thing
 _EDGE_PX = 2.0  # nearer to the cut than this is cut through
 
@@ -76,9 +72,9 @@ class _Place:
 class CloserLooks:
     """Decides who is looked at closer in which frame of one camera: at most one look a frame.
 
-    Every ``every_s`` one of those in the picture, who has waited longest; somebody new at once; and who begins to show something, in
-    every frame for a while. So is the place of somebody who has just been lost: who bends over a machine is no longer found in the whole
-    picture, but often in the part of it where they stood. An empty picture costs nothing, a crowd no more than one person.
+    Every ``every_s`` one of those in the picture, who has waited longest; somebody new at once; and who begins to show something, for a
+    while in every frame that is nobody else's turn. So is the place of somebody who has just been lost: who bends over a machine is no longer
+    found in the whole picture, but often in the part of it where they stood. An empty picture costs nothing.
 
     :param every_s: seconds between two looks.
     :param person_classes: class ids of the people who are looked at.
@@ -131,6 +127,7 @@ class CloserLooks:
         :param part: detections in the pixels of what was cut out.
         :param whole: what the detector sees in the whole frame.
         :param size: the frame's width and height, pixels.
+        :param t_s: when it was captured, monotonic seconds.
         """
         at, things = self._at, things_of(part, look, size, self.person_classes)
         if isinstance(at, _Place):
