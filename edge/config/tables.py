@@ -120,7 +120,7 @@ class Track(Table):
     """How people are followed."""
 
     new_score: Score = 0.45
-    confirm_s: Seconds = 0.25
+    confirm_s: Seconds = 0.15
     remember_s: Seconds = 3.0
     exit_remember_s: Seconds = 0.7
 

@@ -61,7 +61,7 @@ class Tracker:
         self,
         *,
         new_score: float = 0.45,
-        confirm_s: float = 0.25,
+        confirm_s: float = 0.15,
         tentative_s: float = 0.8,
         remember_s: float = 3.0,
         exit_remember_s: float = 0.7,

@@ -19,6 +19,7 @@ from rich.table import Table
 from edge.errors import EX_OK, KioskError
 from export.scenes.children import end_with_parent
 from export.scenes.errors import ScenarioError
+from export.scenes.props import HELD, WORN
 from export.scenes.scenario import load
 
 if TYPE_CHECKING:
@@ -52,6 +53,10 @@ def _parser() -> argparse.ArgumentParser:
     pictures.add_argument("--seed", type=int, default=1)
     pictures.add_argument("--out", type=Path, default=Path("scene-pictures"))
     pictures.add_argument("--jobs", type=int, default=jobs)
+    pictures.add_argument(
+        "--more", choices=sorted({*HELD, *WORN}), nargs="+", default=[], metavar="PROP",
+        help=f"what to draw four times as often as otherwise: {', '.join(sorted({*HELD, *WORN}))}",
+    )  # fmt: skip
     looks = commands.add_parser("looks", help="cut people out of such pictures, as the kiosk's closer look sees them")
     looks.add_argument("pictures", type=Path, nargs="+", help="folders that `make-scenes pictures` wrote")
     looks.add_argument("--seed", type=int, default=1)
@@ -189,7 +194,15 @@ def main(argv: Sequence[str] | None = None) -> int:
             from export.scenes.pictures import make  # noqa: PLC0415 - needs the renderer
 
             _one_thread_each()
-            make(count=args.count, seed=args.seed, out=args.out, jobs=max(1, args.jobs), console=console)
+            more = frozenset(args.more)
+            make(
+                count=args.count,
+                seed=args.seed,
+                out=args.out,
+                jobs=max(1, args.jobs),
+                console=console,
+                more=more,
+            )
     except KioskError as error:
         print(error, file=sys.stderr)
         return error.exit_code

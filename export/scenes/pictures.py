@@ -42,6 +42,7 @@ _EMPTY = 0.06  # share of pictures without people
 _MIN_PERSON_PX, _MIN_THING_PX = 120.0, 24.0
 _MIN_VISIBLE = 0.3
 _LIGHTS = ("day", "day", "evening", "night", "screen_only", "back_light", "ir")
+_MORE = 4.0  # times as often as otherwise, what is asked for more of
 _HOW_OFTEN = {"knife": 3.5, "phone": 3.5, "handgun": 2.2, "long_gun": 1.6, "bag": 0.6, "umbrella_open": 0.4}
 _COLOURS = ((0.62, 0.61, 0.58), (0.50, 0.44, 0.36), (0.34, 0.38, 0.42), (0.60, 0.50, 0.36), (0.28, 0.30, 0.30))
 _COVERS = (
@@ -70,25 +71,25 @@ class Label:
         return f"{self.class_id} {self.x:.6f} {self.y:.6f} {self.wide:.6f} {self.tall:.6f}\n"
 
 
-def random_room(rng: np.random.Generator) -> tuple[Room, View]:
-    """A room in random colours and a camera somewhere up in it."""
-    kind = ("lobby", "hall", "street")[int(rng.choice(3, p=(0.45, 0.35, 0.20)))]
+def random_room(rng: np.random.Generator, *, kind: str = "", view: str = "") -> tuple[Room, View]:
+    """A room in random colours and a camera somewhere up in it; ``kind`` and ``view``: of the room, drawn if not given."""
+    kind = kind or ("lobby", "hall", "street")[int(rng.choice(3, p=(0.45, 0.35, 0.20)))]
     style = Style(
         wall=pick(rng, _COLOURS), floor=pick(rng, _COLOURS), machine=pick(rng, _BRIGHT), accent=pick(rng, _BRIGHT)
     )
     room = ROOMS[kind](style)
-    base = room.views[("corner", "corner", "overhead", "machine")[int(rng.integers(4))]]
+    base = room.views[view or ("corner", "corner", "overhead", "machine")[int(rng.integers(4))]]
     jitter = rng.normal(0, 1, 6)
     eye = (
         base.eye[0] + 0.12 * abs(jitter[0]),
         base.eye[1] + (0.12 if base.eye[1] < 2 else -0.08) * abs(jitter[1]),
         base.eye[2] - 0.15 * abs(jitter[2]),
     )
-    view = replace(
+    seen = replace(
         base, eye=eye, yaw_deg=base.yaw_deg + 6 * jitter[3], pitch_deg=base.pitch_deg + 4 * jitter[4], roll_deg=1.2 * jitter[5],
         hfov_deg=float(np.clip(base.hfov_deg * rng.uniform(0.5, 1.08), 40, 108)),
     )  # fmt: skip
-    return room, view
+    return room, seen
 
 
 def _spots(rng: np.random.Generator, room: Room, view: View, count: int) -> list[tuple[float, float]]:
@@ -111,12 +112,18 @@ def _spots(rng: np.random.Generator, room: Room, view: View, count: int) -> list
     return found
 
 
-def random_person(rng: np.random.Generator, room: Room, person_id: int, place: tuple[float, float]) -> Drawn:
-    """Somebody who does something there, perhaps with something in the hand or over the face."""
+def random_person(
+    rng: np.random.Generator,
+    room: Room,
+    person_id: int,
+    place: tuple[float, float],
+    more: frozenset[str] = frozenset(),
+) -> Drawn:
+    """Somebody who does something there, perhaps with something in the hand or over the face; ``more`` of what it names."""
     holds = None
     if rng.random() < 0.62:
         names = sorted(HELD)
-        weight = np.array([_HOW_OFTEN.get(n, 1.0) for n in names])
+        weight = np.array([_HOW_OFTEN.get(n, 1.0) * (_MORE if n in more else 1.0) for n in names])
         holds = names[int(rng.choice(len(names), p=weight / weight.sum()))]
     doing = {
         "firearm": ("aim", "hold", "carry"),
@@ -132,7 +139,7 @@ def random_person(rng: np.random.Generator, room: Room, person_id: int, place: t
     else:
         choice = doing.get(HELD[holds].label, (HELD[holds].action,))
         action = choice[int(rng.integers(len(choice)))]
-    wears = [sorted(WORN)[int(rng.integers(len(WORN)))]] if rng.random() < 0.34 else []
+    wears = [_worn(rng, more)] if rng.random() < 0.34 else []
     x, y = place
     heading = float(rng.uniform(-180, 180))
     walking = rng.random() < 0.3
@@ -155,6 +162,14 @@ def random_person(rng: np.random.Generator, room: Room, person_id: int, place: t
     )  # fmt: skip
     actor = actor_of(table, person_id=person_id, room=room, seconds=2.0, rng=rng)
     return drawn(actor, float(rng.uniform(0.8, 1.2)))
+
+
+def _worn(rng: np.random.Generator, more: frozenset[str]) -> str:
+    names = sorted(WORN)
+    if not more & set(names):  # drawn as it always was, so that a seed's pictures stay the same
+        return names[int(rng.integers(len(names)))]
+    weight = np.array([_MORE if n in more else 1.0 for n in names])
+    return names[int(rng.choice(len(names), p=weight / weight.sum()))]
 
 
 def random_light(rng: np.random.Generator, room: Room) -> tuple[str, Lamps]:
@@ -210,11 +225,11 @@ def labels(renderer: Renderer, people: list[Drawn], things: list[Thing]) -> list
 
 
 def picture(
-    rng: np.random.Generator, renderer: Renderer, room: Room, view: View
+    rng: np.random.Generator, renderer: Renderer, room: Room, view: View, more: frozenset[str] = frozenset()
 ) -> tuple[U8, list[Label], dict[str, object]]:
     """One picture of a room that the renderer has lit, its labels, and how it was made."""
     count = 0 if rng.random() < _EMPTY else int(rng.choice((1, 1, 2, 2, 3, 4, 5)))
-    people = [random_person(rng, room, i, spot) for i, spot in enumerate(_spots(rng, room, view, count), 1)]
+    people = [random_person(rng, room, i, spot, more) for i, spot in enumerate(_spots(rng, room, view, count), 1)]
     doors = [Thing(d.mesh(float(rng.choice((0.0, 0.0, 1.0))))) for d in room.doors]
     things = [*doors, *(t for p in people for t in p.all)]
     preset, lamps = random_light(rng, room)
@@ -230,7 +245,7 @@ def picture(
     return shot, boxes, {"room": room.name, "light": preset, "ir": table.ir, "persons": len(people)}
 
 
-def _room_of_pictures(room_seed: int, first: int, count: int, out: Path, split: str) -> list[dict[str, object]]:
+def _room_of_pictures(room_seed: int, first: int, count: int, out: Path, split: str, more: frozenset[str]) -> list[dict[str, object]]:
     rng = np.random.default_rng(room_seed)
     renderer = Renderer()
     made = []
@@ -238,7 +253,7 @@ def _room_of_pictures(room_seed: int, first: int, count: int, out: Path, split: 
         room, view = random_room(rng)
         renderer.room(room.still, room.lights, view)
         for i in range(first, first + count):
-            shot, boxes, how = picture(rng, renderer, room, view)
+            shot, boxes, how = picture(rng, renderer, room, view, more)
             name = f"scene-{i:05d}"
             cv2.imwrite(str(out / "images" / split / f"{name}.jpg"), shot, [cv2.IMWRITE_JPEG_QUALITY, 90])
             (out / "labels" / split / f"{name}.txt").write_text("".join(b.line() for b in boxes), "ascii")
@@ -248,8 +263,13 @@ def _room_of_pictures(room_seed: int, first: int, count: int, out: Path, split: 
     return made
 
 
-def make(*, count: int, seed: int, out: Path, jobs: int, console: Console) -> None:
-    """Write ``count`` pictures as a YOLO data set; every tenth room is for validation."""
+def make(
+    *, count: int, seed: int, out: Path, jobs: int, console: Console, more: frozenset[str] = frozenset()
+) -> None:
+    """Write ``count`` pictures as a YOLO data set; every tenth room is for validation.
+
+    Of what ``more`` names (props of ``HELD`` and ``WORN``) there is four times as much as otherwise.
+    """
     for kind in ("images", "labels"):
         for split in ("train", "val"):
             (out / kind / split).mkdir(parents=True, exist_ok=True)
@@ -262,7 +282,7 @@ def make(*, count: int, seed: int, out: Path, jobs: int, console: Console) -> No
     with bar, ProcessPoolExecutor(jobs, mp_context=context, initializer=end_with_parent) as pool:
         task = bar.add_task("pictures", total=count)
         waiting = [
-            pool.submit(_room_of_pictures, seed * 1_000_003 + r, r * PER_ROOM, min(PER_ROOM, count - r * PER_ROOM), out, "val" if r % 10 == 9 else "train")
+            pool.submit(_room_of_pictures, seed * 1_000_003 + r, r * PER_ROOM, min(PER_ROOM, count - r * PER_ROOM), out, "val" if r % 10 == 9 else "train", more)
             for r in rooms
         ]  # fmt: skip
         for future in as_completed(waiting):

@@ -18,7 +18,7 @@ from export.errors import MissingInputError
 from export.scenes.clip import render
 from export.scenes.errors import RendererUnavailable
 from export.scenes.looks import make_looks
-from export.scenes.pictures import CLASSES, PER_ROOM, make
+from export.scenes.pictures import CLASSES, PER_ROOM, make, random_person
 from export.scenes.play import Player, drawn, lamps_at
 from export.scenes.renderer import TAG_SCALE, Renderer
 from export.scenes.scenario import Scenario
@@ -172,6 +172,22 @@ def test_people_are_cut_out_as_the_closer_look_sees_them(tmp_path: Path) -> None
     assert (tmp_path / "looks/data.yaml").is_file()
     again = make_looks([source], tmp_path / "again", seed=3)
     assert again == made
+
+
+def test_more_of_a_prop_is_drawn_when_asked_for_and_nothing_changes_otherwise() -> None:
+    room = ROOMS["lobby"](None)
+
+    def drawn_with(more: frozenset[str]) -> tuple[Counter[str | None], Counter[str]]:
+        rng = np.random.default_rng(4)
+        people = [random_person(rng, room, 1, (2.0, 3.0), more).actor for _ in range(150)]
+        return Counter(p.holds for p in people), Counter(n for p in people for n in p.wears)
+
+    held, worn = drawn_with(frozenset())
+    more_held, more_worn = drawn_with(frozenset({"crowbar", "balaclava"}))
+    assert more_held["crowbar"] > 2 * held["crowbar"] > 0
+    assert more_worn["balaclava"] > 1.5 * worn["balaclava"] > 0
+    assert more_held[None] > 30
+    assert drawn_with(frozenset()) == (held, worn)
 
 
 def test_a_folder_without_pictures_is_said(tmp_path: Path) -> None:
