@@ -71,25 +71,25 @@ class Label:
         return f"{self.class_id} {self.x:.6f} {self.y:.6f} {self.wide:.6f} {self.tall:.6f}\n"
 
 
-def random_room(rng: np.random.Generator, *, kind: str = "", view: str = "") -> tuple[Room, View]:
-    """A room in random colours and a camera somewhere up in it; ``kind`` and ``view``: of the room, drawn if not given."""
-    kind = kind or ("lobby", "hall", "street")[int(rng.choice(3, p=(0.45, 0.35, 0.20)))]
+def random_room(rng: np.random.Generator) -> tuple[Room, View]:
+    """A room in random colours and a camera somewhere up in it."""
+    kind = ("lobby", "hall", "street")[int(rng.choice(3, p=(0.45, 0.35, 0.20)))]
     style = Style(
         wall=pick(rng, _COLOURS), floor=pick(rng, _COLOURS), machine=pick(rng, _BRIGHT), accent=pick(rng, _BRIGHT)
     )
     room = ROOMS[kind](style)
-    base = room.views[view or ("corner", "corner", "overhead", "machine")[int(rng.integers(4))]]
+    base = room.views[("corner", "corner", "overhead", "machine")[int(rng.integers(4))]]
     jitter = rng.normal(0, 1, 6)
     eye = (
         base.eye[0] + 0.12 * abs(jitter[0]),
         base.eye[1] + (0.12 if base.eye[1] < 2 else -0.08) * abs(jitter[1]),
         base.eye[2] - 0.15 * abs(jitter[2]),
     )
-    seen = replace(
+    view = replace(
         base, eye=eye, yaw_deg=base.yaw_deg + 6 * jitter[3], pitch_deg=base.pitch_deg + 4 * jitter[4], roll_deg=1.2 * jitter[5],
         hfov_deg=float(np.clip(base.hfov_deg * rng.uniform(0.5, 1.08), 40, 108)),
     )  # fmt: skip
-    return room, seen
+    return room, view
 
 
 def _spots(rng: np.random.Generator, room: Room, view: View, count: int) -> list[tuple[float, float]]:
@@ -245,14 +245,16 @@ def picture(
     return shot, boxes, {"room": room.name, "light": preset, "ir": table.ir, "persons": len(people)}
 
 
-def _room_of_pictures(room_seed: int, first: int, count: int, out: Path, split: str, more: frozenset[str]) -> list[dict[str, object]]:
+def _room_of_pictures(
+    room_seed: int, numbers: range, out: Path, split: str, more: frozenset[str]
+) -> list[dict[str, object]]:
     rng = np.random.default_rng(room_seed)
     renderer = Renderer()
     made = []
     try:
         room, view = random_room(rng)
         renderer.room(room.still, room.lights, view)
-        for i in range(first, first + count):
+        for i in numbers:
             shot, boxes, how = picture(rng, renderer, room, view, more)
             name = f"scene-{i:05d}"
             cv2.imwrite(str(out / "images" / split / f"{name}.jpg"), shot, [cv2.IMWRITE_JPEG_QUALITY, 90])
@@ -263,9 +265,7 @@ def _room_of_pictures(room_seed: int, first: int, count: int, out: Path, split: 
     return made
 
 
-def make(
-    *, count: int, seed: int, out: Path, jobs: int, console: Console, more: frozenset[str] = frozenset()
-) -> None:
+def make(*, count: int, seed: int, out: Path, jobs: int, console: Console, more: frozenset[str] = frozenset()) -> None:
     """Write ``count`` pictures as a YOLO data set; every tenth room is for validation.
 
     Of what ``more`` names (props of ``HELD`` and ``WORN``) there is four times as much as otherwise.
@@ -282,7 +282,7 @@ def make(
     with bar, ProcessPoolExecutor(jobs, mp_context=context, initializer=end_with_parent) as pool:
         task = bar.add_task("pictures", total=count)
         waiting = [
-            pool.submit(_room_of_pictures, seed * 1_000_003 + r, r * PER_ROOM, min(PER_ROOM, count - r * PER_ROOM), out, "val" if r % 10 == 9 else "train", more)
+            pool.submit(_room_of_pictures, seed * 1_000_003 + r, range(r * PER_ROOM, min(count, (r + 1) * PER_ROOM)), out, "val" if r % 10 == 9 else "train", more)
             for r in rooms
         ]  # fmt: skip
         for future in as_completed(waiting):

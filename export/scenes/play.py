@@ -80,13 +80,12 @@ class Player:
     """One scenario, ready to be played once.
 
     :param renderer: may be used for several scenarios, one after the other.
-    :param place: a room of the scenario's kind and a view of it, instead of those that it names.
     """
 
-    def __init__(self, scenario: Scenario, renderer: Renderer, *, place: tuple[Room, View] | None = None) -> None:
+    def __init__(self, scenario: Scenario, renderer: Renderer) -> None:
         self.scenario, self._renderer = scenario, renderer
-        self.room = place[0] if place else ROOMS[scenario.room](None)
-        self.view: View = place[1] if place else self.room.views[scenario.view]
+        self.room = ROOMS[scenario.room](None)
+        self.view: View = self.room.views[scenario.view]
         self.actors = cast(scenario, self.room)
         size = {"width": self.view.width, "height": self.view.height}
         self._sensor = Sensor(scenario.sensor, **size, seed=scenario.seed)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import cv2
@@ -21,6 +22,7 @@ from export.scenes.looks import make_looks
 from export.scenes.pictures import CLASSES, PER_ROOM, make, random_person
 from export.scenes.play import Player, drawn, lamps_at
 from export.scenes.renderer import TAG_SCALE, Renderer
+from export.scenes.rooms import ROOMS
 from export.scenes.scenario import Scenario
 
 if TYPE_CHECKING:
