@@ -122,7 +122,7 @@ class LineWatch:
             self._on_return()
         except KioskError as error:
             log.warning(error.message, extra={"kg": {"event": "line_back_failed", "error": error.message}})
-        except Exception:
+        except Exception:  # whatever it is, the watch goes on: without it mails wait for their next try
             log.exception("a listener failed", extra={"kg": {"event": "listener_fault"}})
 
 

@@ -257,7 +257,7 @@ class WriterWorker:
                 self._chore()
         except KioskError as error:
             log.warning(error.message, extra={"kg": {"event": "chore_failed", "error": error.message}})
-        except Exception:
+        except Exception:  # a chore that fails must not end the thread that stores alerts
             log.exception("a chore of the writer failed", extra={"kg": {"event": "writer_fault"}})
 
     def _store(self, job: Job) -> None:

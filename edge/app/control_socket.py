@@ -115,7 +115,7 @@ class ControlSocket:
     def _serve(self, listening: socket.socket) -> None:
         try:
             self._server.run([listening])
-        except Exception:
+        except Exception:  # the end of a thread, where nobody else would tell; guarding goes on
             log.exception("the control socket died", extra={"kg": {"event": "control_died"}})
         finally:
             self._server.up.set()

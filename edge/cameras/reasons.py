@@ -15,6 +15,12 @@ _STATUS = r"(?:failed: |http_code=|HTTP error |returned |HTTP/1\.[01] |RTSP/1\.0
 # Only errors are shown (FFmpeg's levels below 24): a warning, such as one about a pixel format, is no reason, and lines for
 # debugging repeat requests with passwords. Those are looked through for what is known, no more.
 _CHATTER = re.compile(r"^\s*\[OPENCV:FFMPEG:(?:2[4-9]|3[0-9]|4[0-9]|5[0-9])\]")
+# What decoders say of a picture that came damaged or in part: often the last line before a stream ends, never why it ended.
+_DAMAGED = re.compile(
+    r"co located POCs|error while decoding|concealing \d+|[PS]PS id|non-existing [PS]PS|(?:missing|reference) picture|find ref with POC"
+    r"|mmco|no frame!|decode_slice|number of reference frames|block unavailable|macroblock|level prefix|bytestream|EOI missing|overread",
+    re.IGNORECASE,
+)
 _PREFIX = re.compile(r"^\s*(?:\[[^\]]*\]\s*)+")
 # (pattern, words, what to do): the first that matches any line wins, so the most telling come first.
 _KNOWN: tuple[tuple[re.Pattern[str], str, str], ...] = tuple(
@@ -75,14 +81,17 @@ _KNOWN: tuple[tuple[re.Pattern[str], str, str], ...] = tuple(
 
 
 def explain(lines: Iterable[str], source: Source) -> tuple[str, str]:
-    """Words and a hint for the most telling of ``lines``; both empty where none of them says anything known."""
+    """Words and a hint for the most telling of ``lines``, or the last that may say why, without a hint.
+
+    Both empty where there is none: a decoder's complaint about a damaged picture is no reason.
+    """
     lines = list(lines)
     seen = [_PREFIX.sub("", line) for line in lines]
     for pattern, words, hint in _KNOWN:
         if any(pattern.search(line) for line in seen):
             return words, hint
     shown = (_PREFIX.sub("", line).strip() for line in reversed(_errors(lines)))
-    last = next((line for line in shown if line), "")
+    last = next((line for line in shown if line and not _DAMAGED.search(line)), "")
     return source.scrub(last)[:200], ""
 
 

@@ -173,7 +173,7 @@ class Endpoints:
             answer: T = await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(asked)), _PATIENCE_S)
         except (asyncio.TimeoutError, TimeoutError):
             return otherwise(f"the appliance does not answer within {_PATIENCE_S:.0f} s: restart it, then read its log")
-        except Exception:
+        except Exception:  # who asks for health must get an answer, above all when something is wrong
             log.exception("the health source failed", extra={"kg": {"event": "health_source_failed", "asked": name}})
             return otherwise("the appliance cannot tell its state: read its log")
         return answer

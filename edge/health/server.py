@@ -152,7 +152,7 @@ class HealthServer:
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)  # on Linux: this thread alone
         try:
             self._server.run([listening])
-        except Exception:
+        except Exception:  # the end of a thread, where nobody else would tell; guarding goes on
             log.exception("the health endpoint died", extra={"kg": {"event": "health_died"}})
         finally:
             self._server.up.set()

@@ -9,6 +9,7 @@ import os
 import stat
 import tarfile
 import zlib
+from abc import ABC, abstractmethod
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, BinaryIO, cast
 
@@ -59,15 +60,15 @@ def opened(source: Path) -> Iterator[Incoming]:
             raise BundleUnreadable(f"{source}: no whole archive: {error}", hint="get it again") from None
 
 
-class Incoming:
+class Incoming(ABC):
     """Files by name, each readable once, in order."""
 
     def __init__(self, source: Path) -> None:
         self.source = source
 
+    @abstractmethod
     def files(self) -> Iterator[tuple[PurePosixPath, BinaryIO]]:
         """Relative path and content."""
-        raise NotImplementedError
 
     def unpack(self, target: Path, disk: Disk) -> Path:
         """All of it into the new folder ``target``, everything synced; returns the folder in it that is the bundle.

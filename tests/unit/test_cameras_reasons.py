@@ -46,6 +46,20 @@ def test_an_unknown_line_is_repeated_without_secrets() -> None:
     assert explain([], SOURCE) == ("", "")
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "[OPENCV:FFMPEG:16] co located POCs unavailable",
+        "[h264 @ 0x1] error while decoding MB 12 7, bytestream -5",
+        "[hevc @ 0x1] Could not find ref with POC 4",
+        "[OPENCV:FFMPEG:16] non-existing PPS 0 referenced",
+    ],
+)
+def test_a_damaged_picture_is_no_reason(line: str) -> None:
+    assert explain([line], SOURCE) == ("", "")
+    assert explain(["[x @ 0x1] odd thing", line], SOURCE) == ("odd thing", "")
+
+
 def test_talkative_lines_are_looked_through_and_never_shown() -> None:
     lines = [
         "[OPENCV:FFMPEG:48] Authorization: Basic Z3VhcmQ6aHVudGVyMjI=",
