@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from edge.detect.manifest import Manifest
-    from export.matches import Curve
+    from export.matches import Operating
 
 CARD_NAME = "card.md"
 CURVES_NAME = "precision-recall.png"
@@ -20,7 +20,7 @@ CONFUSION_NAME = "confusion.png"
 def card(
     manifest: Manifest,
     *,
-    curves: Mapping[str, tuple[Curve, Curve, float]],
+    curves: Mapping[str, Operating],
     sources: Mapping[str, Mapping[str, float]],
     remarks: str,
 ) -> str:
@@ -94,13 +94,14 @@ def _classes(m: Manifest) -> str:
     return _table(["class", "boxes", "FP32", "INT8"], rows)
 
 
-def _operating(m: Manifest, curves: Mapping[str, tuple[Curve, Curve, float]]) -> str:
+def _operating(m: Manifest, curves: Mapping[str, Operating]) -> str:
     rows = []
-    for name, (_, int8, threshold) in curves.items():
-        precision, recall = int8.at(threshold)
+    for name, at in curves.items():
+        figures = [f"{p:.2f} / {r:.2f}" for p, r in (at.marking.at(at.threshold), at.int8.at(at.threshold))]
         mark = "low precision" if name in m.low_precision else ""
-        rows.append([name, f"{threshold:.3f}", f"{precision:.2f}", f"{recall:.2f}", str(int8.boxes), mark])
-    return _table(["class", "threshold", "precision", "recall", "boxes", ""], rows)
+        rows.append([name, f"{at.threshold:.3f}", *figures, str(at.int8.boxes), mark])
+    head = ["class", "threshold", "it is there: precision / recall", "and the box fits (IoU 0.5)", "boxes", ""]
+    return "On the gate's images, which chose nothing:\n\n" + _table(head, rows)
 
 
 def _doubts(m: Manifest) -> str:

@@ -88,7 +88,7 @@ def _parser() -> argparse.ArgumentParser:
         help="let this class (or overall, or rest) lose so many points in the gate, on record; may be repeated")  # fmt: skip
     add("--views", choices=["all", "as_is"], default="all", help="ways of looking to evaluate (default %(default)s)")
     add("--precise", action="append", metavar="CLASS",
-        help="a class whose threshold must give a precision of 0.90 (default: firearm, knife, tool)")  # fmt: skip
+        help="a class whose threshold must give a precision of 0.90 (default: firearm, knife, tool, face_cover, helmet)")  # fmt: skip
     add("--nms-iou", type=arguments.unit, default=0.6, help="overlap that makes two boxes one (default %(default)s)")
     add(
         "--threshold", type=arguments.unit, default=0.35, help="for classes without enough labels (default %(default)s)"
@@ -210,6 +210,7 @@ def _describe(
     from edge.detect.onnx import OnnxDetector  # noqa: PLC0415
     from export import card, golden, plots, provenance, tap, thresholds  # noqa: PLC0415
     from export.bundle import make_manifest, write_bundle  # noqa: PLC0415
+    from export.views import THRESHOLD_VIEWS  # noqa: PLC0415
 
     found = measured.thresholds
     told = {**provenance.describe(args.weights, args.data, dict(args.renamed)), **provenance.training(args.weights)}
@@ -226,7 +227,10 @@ def _describe(
                 precision="int8",
                 thresholds=found.values,
                 threshold_rule=thresholds.rule(
-                    choices.precise, floor=choices.threshold_floor, default=choices.threshold
+                    choices.precise,
+                    views=len(THRESHOLD_VIEWS),
+                    floor=choices.threshold_floor,
+                    default=choices.threshold,
                 ),
                 nms_iou=args.nms_iou,
                 features=tap.features_of(content, model.map_sha256),

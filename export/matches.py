@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from export.evaluate import Judged
 
 IOU = 0.5
+# A box marks a thing when it shares half of the smaller of both, and is not wildly larger or smaller.
+_MARK_SHARED, _MARK_IOU = 0.5, 0.1
 # Box heights in the model's input pixels; the last bin is open.
 HEIGHTS_PX = (0, 16, 32, 64, 128)
 
@@ -43,6 +45,16 @@ class Curve:
         return (float(self.precision[count - 1]), float(self.recall[count - 1])) if count else (1.0, 0.0)
 
 
+@dataclass(frozen=True, slots=True)
+class Operating:
+    """One class on the gate's images: ``fp32`` and ``int8`` by boxes that fit, ``marking`` by INT8's that mark; where it is used."""
+
+    fp32: Curve
+    int8: Curve
+    marking: Curve
+    threshold: float
+
+
 def hits(found: F32, truth: F32, iou: float = IOU) -> tuple[Bool, I64]:
     """Which boxes, best score first, are the first to claim a labelled box, and which one it is (-1: none).
 
@@ -61,19 +73,55 @@ def hits(found: F32, truth: F32, iou: float = IOU) -> tuple[Bool, I64]:
     return hit, claimed
 
 
-def curve(judged: Iterable[Judged], class_id: int) -> Curve:
-    """Precision against recall of one class, over all pictures; boxes overlap by half (IoU 0.5) or they do not count."""
+def marks(found: F32, truth: F32) -> tuple[Bool, Bool]:
+    """Which boxes, best score first, point at a labelled thing for the first time, and which point at one again.
+
+    For an alarm it matters that somebody holds a knife, not where its handle ends: a box marks a thing when half of the
+    smaller of both is shared (IoU 0.1 or more). The rest is false.
+
+    :param found: float32 (N, 4), by descending score. ``truth``: float32 (M, 4).
+    """
+    first, again = np.zeros(len(found), np.bool_), np.zeros(len(found), np.bool_)
+    if not len(found) or not len(truth):
+        return first, again
+    iou = iou_matrix(found, truth)
+    areas = _areas(found)[:, None], _areas(truth)[None]
+    shared = iou * (areas[0] + areas[1]) / (1 + iou)
+    marked = (iou >= _MARK_IOU) & (shared >= _MARK_SHARED * np.minimum(*areas))
+    # A box that lies on several things marks the one it fits best.
+    best = np.argmax(np.where(marked, iou, -1), axis=1)
+    right = np.flatnonzero(marked.any(axis=1))
+    first[right[np.unique(best[right], return_index=True)[1]]] = True
+    again[right] = ~first[right]
+    return first, again
+
+
+def curve(judged: Iterable[Judged], class_id: int, *, marking: bool = False) -> Curve:
+    """Precision against recall of one class, over all pictures; boxes overlap by half (IoU 0.5) or they do not count.
+
+    :param marking: count what ``marks`` a labelled thing instead; a second box on the same thing is left out.
+    """
     scores, right, boxes = [], [], 0
     for one in judged:
         truth = one.truth.xyxy[one.truth.class_id == class_id]
         found = one.found.where(one.found.class_id == class_id)
         boxes += len(truth)
-        scores.append(found.score)
-        right.append(hits(found.xyxy, truth)[0])
+        if marking:
+            first, again = marks(found.xyxy, truth)
+            scores.append(found.score[~again])
+            right.append(first[~again])
+        else:
+            scores.append(found.score)
+            right.append(hits(found.xyxy, truth)[0])
     score = np.concatenate(scores).astype(np.float64) if scores else np.zeros(0)
     order = np.argsort(-score, kind="stable")
     hit = np.cumsum(np.concatenate(right)[order]) if scores else np.zeros(0)
     return Curve(score[order], hit / np.arange(1, len(hit) + 1), hit / max(boxes, 1), boxes)
+
+
+def _areas(xyxy: F32) -> F32:
+    out: F32 = (xyxy[:, 2] - xyxy[:, 0]) * (xyxy[:, 3] - xyxy[:, 1])
+    return out
 
 
 def found_boxes(judged: Sequence[Judged], thresholds: Mapping[int, float]) -> list[tuple[I64, F32, Bool]]:

@@ -12,7 +12,7 @@ from edge.detect.onnx import EXACT_SUMS
 from export import dataset, evaluate, gate, matches, thresholds
 from export.bundle import make_manifest, write_bundle
 from export.sources import by_source, divide
-from export.views import ViewSpec
+from export.views import THRESHOLD_VIEWS, ViewSpec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from edge.types import I64
     from export.dataset import Dataset
     from export.evaluate import Judged
-    from export.matches import Curve
     from export.onnx_export import FloatModel
     from export.sources import Origin
 
@@ -45,13 +44,13 @@ class Choices:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """All figures of one export. ``curves``: by class FP32, INT8, threshold; ``sources``: AP50 by source and class."""
+    """All figures of one export. ``curves``: by class, on the gate's images; ``sources``: AP50 by source and class."""
 
     views: dict[str, View]
     thresholds: thresholds.Thresholds
     threshold_set: ThresholdSet
     gate: Gate
-    curves: dict[str, tuple[Curve, Curve, float]]
+    curves: dict[str, matches.Operating]
     confusion: I64
     confused: tuple[str, ...]
     sources: dict[str, dict[str, float]]
@@ -98,8 +97,9 @@ class Measurer:
             fp32 = self._judge(bundles["fp32"], plain)
             int8 = self._judge(bundles["int8"], plain)
             default = self._judge(bundles["int8"], plain, _DEFAULT_SUMS)
+            shown = dataset.subset(self._val, rows[0])
             chosen = thresholds.choose(
-                [int8[i] for i in rows[0]],
+                [self._judge(bundles["int8"], view, of=shown) for view in THRESHOLD_VIEWS],
                 self._model.classes,
                 self._pairs,
                 precise=self._choices.precise,
@@ -123,9 +123,10 @@ class Measurer:
             threshold_set=self._threshold_set(rows[0], chosen),
             gate=passed,
             curves={
-                self._val.names[i]: (
+                self._val.names[i]: matches.Operating(
                     matches.curve([fp32[r] for r in rows[1]], i),
                     matches.curve(held, i),
+                    matches.curve(held, i, marking=True),
                     operating[i],
                 )
                 for i in present
@@ -152,10 +153,12 @@ class Measurer:
         write_bundle(folder, manifest, self._graphs[key])
         return folder
 
-    def _judge(self, bundle: Path, view: ViewSpec, config: Mapping[str, str] | None = None) -> tuple[Judged, ...]:
+    def _judge(
+        self, bundle: Path, view: ViewSpec, config: Mapping[str, str] | None = None, *, of: Dataset | None = None
+    ) -> tuple[Judged, ...]:
         return evaluate.judge(
             bundle,
-            self._val,
+            of or self._val,
             self._pairs,
             threads=self._choices.threads,
             view=view,

@@ -15,20 +15,20 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from edge.types import I64
-    from export.matches import Curve
+    from export.matches import Operating
 
 
-def precision_recall(curves: Mapping[str, tuple[Curve, Curve, float]]) -> bytes:
+def precision_recall(curves: Mapping[str, Operating]) -> bytes:
     """A PNG: for each class FP32 dashed and INT8 in full, a dot at the operating threshold.
 
-    :param curves: class name to its FP32 curve, INT8 curve and threshold.
+    :param curves: class name to its curves and threshold.
     """
     figure, axes = plt.subplots(figsize=(6.4, 4.8), layout="constrained")
-    for colour, (name, (fp32, int8, threshold)) in enumerate(curves.items()):
+    for colour, (name, at) in enumerate(curves.items()):
         shade = f"C{colour % 10}"
-        axes.plot(fp32.recall, fp32.precision, "--", color=shade, linewidth=0.8)
-        axes.plot(int8.recall, int8.precision, color=shade, label=f"{name} ({int8.boxes})")
-        precision, recall = int8.at(threshold)
+        axes.plot(at.fp32.recall, at.fp32.precision, "--", color=shade, linewidth=0.8)
+        axes.plot(at.int8.recall, at.int8.precision, color=shade, label=f"{name} ({at.int8.boxes})")
+        precision, recall = at.int8.at(at.threshold)
         axes.plot([recall], [precision], "o", color=shade, markersize=5)
     axes.set(xlabel="recall (IoU 0.5)", ylabel="precision", xlim=(0, 1), ylim=(0, 1.02))
     axes.set_title("Precision against recall, INT8 (FP32 dashed); dots: operating thresholds", fontsize=9)

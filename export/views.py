@@ -30,15 +30,16 @@ _CURVE = 9.0
 
 @dataclass(frozen=True, slots=True)
 class ViewSpec:
-    """One way of looking: ``light`` out of ``LIGHTS``; ``wide``: cropped or composed to 16:9."""
+    """One way of looking: ``light`` out of ``LIGHTS``; ``wide``: cropped or composed to 16:9; ``mirrored``: left for right."""
 
     light: str = "as_is"
     wide: bool = False
+    mirrored: bool = False
 
     @property
     def name(self) -> str:
-        """For the manifest: "low_light", "low_light_16x9"."""
-        return f"{self.light}_16x9" if self.wide else self.light
+        """For the manifest: "low_light", "low_light_16x9", "low_light_16x9_mirrored"."""
+        return self.light + "_16x9" * self.wide + "_mirrored" * self.mirrored
 
     def __call__(self, image: U8, xyxy: F32, *, seed: str) -> tuple[U8, F32]:
         """The picture and its boxes, both in pixels, as this view shows them.
@@ -49,11 +50,15 @@ class ViewSpec:
         """
         if self.wide:
             image, xyxy = widescreen(image, xyxy)
+        if self.mirrored:
+            image, xyxy = _mirror(image, xyxy)
         number = int.from_bytes(hashlib.sha256(seed.encode()).digest()[:8], "big")
         return lit(image, self.light, np.random.default_rng(number)), xyxy
 
 
 ALL_VIEWS = tuple(ViewSpec(light, bool(framing)) for framing in FRAMINGS for light in LIGHTS)
+# What a threshold is chosen from: the same pictures four times over, for a few dozen boxes of a class decide.
+THRESHOLD_VIEWS = tuple(ViewSpec(wide=wide, mirrored=mirrored) for mirrored in (False, True) for wide in (False, True))
 
 
 def lit(image: U8, light: str, rng: np.random.Generator) -> U8:
@@ -87,6 +92,12 @@ def _high_contrast(image: U8) -> U8:
     table = (255 / (1 + np.exp(np.clip(-_CURVE * position, -50, 50)))).astype(np.uint8)
     out: U8 = table[image]
     return out
+
+
+def _mirror(image: U8, xyxy: F32) -> tuple[U8, F32]:
+    moved = xyxy.copy()
+    moved[:, [0, 2]] = image.shape[1] - xyxy[:, [2, 0]]
+    return np.ascontiguousarray(image[:, ::-1]), moved
 
 
 def widescreen(image: U8, xyxy: F32) -> tuple[U8, F32]:

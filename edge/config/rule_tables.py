@@ -96,10 +96,13 @@ class MachineTamperingTable(_Rule):
 
 
 class SeenTable(_Rule):
-    """What of a rule about a class of the model is the same for all of them. No classes: the rule's own name."""
+    """What of a rule about a class of the model is the same for all of them.
+
+    No classes: the rule's own name. ``min_score`` 0: as the model says, whose thresholds were measured.
+    """
 
     classes: list[OneLine] = []
-    min_score: Score = 0.5
+    min_score: Score = 0.0
     seen_s: Seconds = 0.6
     window_s: PositiveSeconds = 3.0
 
@@ -108,7 +111,6 @@ class FirearmTable(SeenTable):
     """A firearm in somebody's hand."""
 
     severity: SeverityName = "critical"
-    min_score: Score = 0.4
     score_s: Seconds = 0.4
     near_person: bool = True
 
@@ -137,6 +139,7 @@ class FaceCoverTable(SeenTable):
     """A covered face."""
 
     enabled: bool = False
+    min_score: Score = 0.5  # hair and hoods from behind stand for seconds, where a photograph's threshold knows single looks
     seen_s: Seconds = 5.0
     window_s: PositiveSeconds = 10.0
 

@@ -17,9 +17,11 @@ if TYPE_CHECKING:
     from edge.types import F64, I64, Bool, Scene
 
 PART_OF_THE_ROOM = "it is where such a thing is also seen while nobody is near"
+NOT_MOVED = "it has not moved since it was first seen"
 _MAX_STEP_S = 0.5  # a gap between frames longer than this proves nothing about the time in between
 _CLOSE_UP = 0.3  # of the picture's shorter side: the person who holds something so large does not fit into the picture
 _MOVED = 0.1  # of its own size: a hand sways, a false box on the furniture does not
+_STILL_S = 1.0  # who has not moved within this time is still
 
 
 def stands_for_s(scene: Scene, rows: Bool | I64) -> list[float]:
@@ -118,6 +120,7 @@ class ObjectSeen:
     :param score_s: the scores of what was seen, each times the seconds it stands for, must add up to this.
     :param near_person: count only objects that a person holds or stands at, or, with ``close_up``, that are so near to
         the camera that whoever holds them cannot be seen.
+    :param in_use: what stays where it is for a second is withheld, with that reason, until it moves.
     """
 
     def __init__(
@@ -131,6 +134,7 @@ class ObjectSeen:
         score_s: float = 0.0,
         near_person: bool = True,
         close_up: bool = True,
+        in_use: bool = False,
         severity: Severity = Severity.CRITICAL,
     ) -> None:
         self.name = name
@@ -141,6 +145,7 @@ class ObjectSeen:
         self._score_s = score_s
         self._near_person = near_person
         self._close_up = close_up
+        self._in_use = in_use
         self._severity = severity
         self._sure = _Evidence(window_s=window_s)
         self._doubted = _Evidence(window_s=window_s)
@@ -155,8 +160,8 @@ class ObjectSeen:
             return []
         mask = there & (tracks.score >= self._min_score)
         clutter = np.zeros(len(tracks), np.bool_)
+        swayed, still = self._swayed(scene, there)
         if self._near_person:
-            swayed = self._swayed(scene, there)
             mask &= (tracks.holder_id >= 0) | (swayed & self._fills_the_picture(scene))
             clutter[there] = self._clutter.update(
                 tracks.xyxy[there],
@@ -165,19 +170,21 @@ class ObjectSeen:
                 stands_s=stands_for_s(scene, there),
             )
         mask &= self.counts(scene)
-        sure_s = self._sure.update(scene, mask & ~clutter, score_s=self._score_s)
+        doubted = clutter | still if self._in_use else clutter
+        sure_s = self._sure.update(scene, mask & ~doubted, score_s=self._score_s)
         doubted_s = self._doubted.update(scene, mask, score_s=self._score_s)
         if sure_s > self._seen_s:
-            return [self._observation(scene, mask & ~clutter, sure_s)]
+            return [self._observation(scene, mask & ~doubted, sure_s)]
         if doubted_s > self._seen_s:
-            return [Withheld(self._observation(scene, mask, doubted_s), PART_OF_THE_ROOM)]
+            reason = PART_OF_THE_ROOM if (mask & clutter).any() else NOT_MOVED
+            return [Withheld(self._observation(scene, mask, doubted_s), reason)]
         return []
 
     def _nothing(self, scene: Scene) -> None:
         """No such thing is there, as in most frames: time goes on, and nothing else needs to be asked."""
         now = scene.frame.t_mono_s
+        self._ways = {t: w for t, w in self._ways.items() if w[-1][0] > now - self._window_s}
         if self._near_person:
-            self._ways = {t: w for t, w in self._ways.items() if w[-1][0] > now - self._window_s}
             self._clutter.wait(now)
         self._sure.wait(now)
         self._doubted.wait(now)
@@ -208,11 +215,11 @@ class ObjectSeen:
             return np.zeros(len(scene.tracks), np.bool_)
         return _longer_side_px(scene) >= _CLOSE_UP * min(scene.frame.size)
 
-    def _swayed(self, scene: Scene, there: Bool) -> Bool:
-        """Which tracks (M,) have moved within the window; keeps the way of those that are ``there``."""
+    def _swayed(self, scene: Scene, there: Bool) -> tuple[Bool, Bool]:
+        """Which tracks (M,) have moved within the window, and which have stayed; keeps the way of those that are ``there``."""
         now, box = scene.frame.t_mono_s, scene.tracks.xyxy.astype(np.float64)
         sizes = _longer_side_px(scene)
-        swayed = np.zeros(len(box), np.bool_)
+        swayed, still = np.zeros(len(box), np.bool_), np.zeros(len(box), np.bool_)
         ways = {}
         for k in np.flatnonzero(there):
             track = int(scene.tracks.track_id[k])
@@ -222,8 +229,9 @@ class ObjectSeen:
                 way.popleft()
             spread = np.ptp(np.array(way)[:, 1:], axis=0)
             swayed[k] = float(np.hypot(*spread)) >= _MOVED * sizes[k]
+            still[k] = not swayed[k] and now - way[0][0] >= _STILL_S
         self._ways = ways | {t: w for t, w in self._ways.items() if t not in ways and w[-1][0] > now - self._window_s}
-        return swayed
+        return swayed, still
 
 
 def _longer_side_px(scene: Scene) -> F64:

@@ -124,7 +124,8 @@ class Tracker:
         self._motion.predict(dt, self._last_s < (self._now_s or now))
         self._now_s = now
 
-        confident = detections.score >= self._new_score
+        # How sure a thing must be was measured for its class, and a rule weighs it over time; nobody is made up by one.
+        confident = (detections.score >= self._new_score) | _among(detections.class_id, self.held_classes)
         free_track = np.ones(len(self._id), np.bool_)
         free_detection = np.ones(len(detections), np.bool_)
         # Who is clearly who comes first: else a false box beside a person would shift everybody by one. A weak box
@@ -296,7 +297,9 @@ class Tracker:
         return behind
 
     def _published(self, now: float) -> Tracks:
-        m = self._confirmed.nonzero()[0]
+        # A knife that flickers past may be seen once in each place: it is told as often as it is seen.
+        glimpsed = (self._last_s == now) & _among(self._class, self.held_classes)
+        m = (self._confirmed | glimpsed).nonzero()[0]
         last_s, track_id, class_id, xyxy = self._last_s[m], self._id[m], self._class[m], self._box[m]
         unseen = last_s != now
         if unseen.any():  # what is seen is shown as seen; what is not, where it is expected

@@ -51,7 +51,7 @@ def seen(value: float, class_id: int = 0, *, truth: bool = True) -> Judged:
 def test_a_weapon_s_threshold_is_the_lowest_with_the_precision_asked_for() -> None:
     right = [seen(0.95 - i / 100, 1) for i in range(50)]  # 0.95 down to 0.46
     wrong = [seen(0.551 - i / 100, 1, truth=False) for i in range(20)]
-    found = thresholds.choose([*right, *wrong], NAMES, {1: 1})
+    found = thresholds.choose([[*right, *wrong]], NAMES, {1: 1})
     precision, recall = matches.curve([*right, *wrong], 1).at(found.values["firearm"])
     assert precision >= 0.9
     assert recall >= 0.8
@@ -64,20 +64,72 @@ def test_a_weapon_s_threshold_is_the_lowest_with_the_precision_asked_for() -> No
 
 def test_a_weapon_that_is_never_precise_enough_says_so() -> None:
     judged = [seen(0.6, 1, truth=i % 2 == 0) for i in range(40)]
-    found = thresholds.choose(judged, NAMES, {1: 1})
+    found = thresholds.choose([judged], NAMES, {1: 1})
     assert found.low_precision == ("firearm",)
     assert found.values["firearm"] == pytest.approx(0.6, abs=0.002)
-    assert thresholds.choose(judged, NAMES, {1: 1}, precise=()).low_precision == ()
+    assert thresholds.choose([judged], NAMES, {1: 1}, precise=()).low_precision == ()
     lucky = [seen(0.9, 1), *judged]
-    assert thresholds.choose(lucky, NAMES, {1: 1}).low_precision == ("firearm",), "one hit proves no precision"
+    assert thresholds.choose([lucky], NAMES, {1: 1}).low_precision == ("firearm",), "one hit proves no precision"
+
+
+def test_a_box_too_long_by_the_handle_is_no_false_alarm() -> None:
+    too_long = (0.0, 0.0, 100.0, 50.0)
+    judged = [Judged(100, 100, boxes((GOOD, 1, 1)), boxes((too_long, 0.8, 1), (GOOD, 0.4, 1)))] * 20
+    assert matches.curve(judged, 1).at(0.5) == (0.0, 0.0), "IoU 0.4"
+    assert matches.curve(judged, 1, marking=True).at(0.5) == (1.0, 1.0)
+    assert len(matches.curve(judged, 1, marking=True).score) == 20, "the second box on the same thing proves nothing"
+    found = thresholds.choose([judged], NAMES, {1: 1})
+    assert (found.values["firearm"], found.low_precision) == (pytest.approx(0.8, abs=0.002), ())
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        ((0, 0, 100, 100), True),  # 2,000 of 10,000 square pixels, and the smaller one lies in the larger
+        ((0, 0, 10, 8), False),  # a corner of it: IoU 0.04
+        ((30, 20, 80, 60), False),  # a fifth of each
+        (OTHER, False),
+    ],
+)
+def test_a_box_marks_what_it_shares_half_of_the_smaller_with(
+    found: tuple[float, float, float, float], expected: bool
+) -> None:
+    first, again = matches.marks(np.array([found], np.float32), np.array([GOOD], np.float32))
+    assert (first[0], again[0]) == (expected, False)
+
+
+def test_a_box_over_two_things_marks_the_one_it_fits_best() -> None:
+    truth = np.array([GOOD, (0, 45, 50, 60)], np.float32)
+    first, again = matches.marks(np.array([(0, 0, 50, 62), (0, 44, 50, 60)], np.float32), truth)
+    assert first.tolist() == [True, True]
+    assert not again.any()
+
+
+def test_every_view_of_the_pictures_counts() -> None:
+    right, wrong = [seen(0.9, 1)] * 20, [seen(0.6, 1, truth=False)] * 20
+    assert thresholds.choose([[*right, *wrong]], NAMES, {1: 1}).values["firearm"] == pytest.approx(0.9, abs=0.002)
+    lucky = [seen(0.5, 1)] * 20
+    both = thresholds.choose([lucky, [*right, *wrong]], NAMES, {1: 1})
+    assert both.values["firearm"] == pytest.approx(0.9, abs=0.002), "in one view alone it would be 0.5"
+    few = [[seen(0.9, 1)] * 6] * 4
+    assert "firearm" in thresholds.choose(few, NAMES, {1: 1}).unmeasured, "four looks at six boxes are six boxes"
+
+
+def test_a_mirrored_picture_and_its_boxes() -> None:
+    image = np.zeros((40, 100, 3), np.uint8)
+    image[10:20, 0:30] = 255
+    shown, moved = ViewSpec(mirrored=True)(image, np.array([(0, 10, 30, 20)], np.float32), seed="a")
+    assert moved.tolist() == [[70, 10, 100, 20]]
+    assert shown[10:20, 70:].min() == 255
+    assert ViewSpec("grayscale", wide=True, mirrored=True).name == "grayscale_16x9_mirrored"
 
 
 def test_any_other_class_takes_the_best_f1() -> None:
     judged = [seen(0.7)] * 30 + [seen(0.4, truth=False)] * 30
-    assert thresholds.choose(judged, NAMES, {0: 0}).values["person"] == pytest.approx(0.7, abs=0.002)
+    assert thresholds.choose([judged], NAMES, {0: 0}).values["person"] == pytest.approx(0.7, abs=0.002)
     low = [seen(0.05)] * 30
-    assert thresholds.choose(low, NAMES, {0: 0}, floor=0.2).values["person"] == 0.2
-    assert thresholds.choose(judged[:5], NAMES, {0: 0}).unmeasured == NAMES, "too few boxes to tell"
+    assert thresholds.choose([low], NAMES, {0: 0}, floor=0.2).values["person"] == 0.2
+    assert thresholds.choose([judged[:5]], NAMES, {0: 0}).unmeasured == NAMES, "too few boxes to tell"
 
 
 def test_recall_by_height_counts_in_the_model_s_pixels() -> None:

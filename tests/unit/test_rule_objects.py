@@ -9,7 +9,7 @@ import pytest
 from fakes.scenes import HELMET, KNIFE, PERSON, TOOL, Thing, scene, zone
 
 from edge.rules.head_cover import HeadCover
-from edge.rules.object_seen import PART_OF_THE_ROOM, ObjectSeen
+from edge.rules.object_seen import NOT_MOVED, PART_OF_THE_ROOM, ObjectSeen
 from edge.rules.opening_hours import OpeningHours, parse_span
 from edge.rules.tool import Tool
 from edge.types import Observation, Severity, Withheld, Zone, ZoneKind
@@ -75,6 +75,17 @@ def test_an_object_between_two_people_adds_up_as_itself() -> None:
 HAMMER = Thing(2, cls=TOOL, holder=1)
 
 
+def at_work(rule: Tool, person: Thing, *, by: float = 8, seconds: float = 4) -> list[Observation | Withheld]:
+    """The hammer goes up and down by so many pixels, and is 100 of them tall."""
+    return [
+        o
+        for k in range(round(seconds * 5))
+        for o in rule.update(
+            scene(k * 0.2, person, replace(HAMMER, feet=HAMMER.feet + by * (k % 3)), zones=(LOBBY, MACHINE))
+        )
+    ]
+
+
 @pytest.mark.parametrize(
     ("person", "zones", "opening", "counts"),
     [
@@ -88,9 +99,32 @@ HAMMER = Thing(2, cls=TOOL, holder=1)
     ],
 )
 def test_where_a_tool_counts(person: Thing, zones: tuple[Zone, ...], opening: str, counts: bool) -> None:
-    found = said(tool(hours(opening)), person, HAMMER, zones=zones)
+    rule, found = tool(hours(opening)), list[Observation]()
+    for k in range(20):
+        hammer = replace(HAMMER, x=HAMMER.x + 12 * (k % 3))
+        found += rule.update(scene(k * 0.2, person, hammer, zones=zones))
     assert bool(found) is counts
     assert all(o.severity is Severity.HIGH and o.rule == "tool" for o in found)
+
+
+def test_a_tool_that_stays_where_it_is_is_withheld_and_one_in_use_is_not() -> None:
+    person = Thing(1, x=480)
+    found = at_work(tool(), person, by=2)
+    assert {o.reason for o in found if isinstance(o, Withheld)} == {NOT_MOVED}
+    assert not [o for o in found if isinstance(o, Observation)]
+    told = at_work(tool(), person, by=8)
+    assert [o for o in told if isinstance(o, Observation)]
+    assert not [o for o in told if isinstance(o, Withheld)]
+
+
+def test_a_tool_that_is_taken_up_counts_from_then_on() -> None:
+    rule, person, found = tool(), Thing(1, x=480), []
+    for k in range(40):
+        hammer = replace(HAMMER, feet=HAMMER.feet - (15 * (k % 3) if k >= 15 else 0))
+        for o in rule.update(scene(k * 0.2, person, hammer, zones=(LOBBY, MACHINE))):
+            found.append((k, isinstance(o, Observation)))
+    first = next(k for k, counted in found if counted)
+    assert 16 <= first <= 22, "a second in use, after three of lying there"
 
 
 def test_a_tool_in_the_lobby_is_left_alone_while_the_time_is_unknown() -> None:

@@ -333,11 +333,26 @@ def test_a_small_thing_of_somebody_far_away_is_another_and_so_is_one_that_nobody
     moved = t.update(
         detections(Thing(0, x=100), Thing(0, x=500), Thing(0, x=490, feet=220, height=12, width=12, cls=KNIFE)), 1.0
     )
-    assert moved.unseen_s[moved.class_id == KNIFE].tolist() == [pytest.approx(0.2)]
+    assert moved.unseen_s[moved.class_id == KNIFE].tolist() == [pytest.approx(0.2), 0], "there are two of them"
     alone = tracker()
+    ids = set()
     for k in range(12):
-        alone.update(detections(Thing(0, x=100 + 20 * k, height=12, width=12, cls=KNIFE)), k * 0.2)
-    assert len(alone.update(detections(Thing(0, x=340, height=12, width=12, cls=KNIFE)), 2.4)) == 0
+        found = alone.update(detections(Thing(0, x=100 + 20 * k, height=12, width=12, cls=KNIFE)), k * 0.2)
+        ids |= set(found.track_id.tolist())
+    assert len(ids) == 12
+
+
+@pytest.mark.parametrize("score", [0.2, 0.9])
+def test_a_thing_is_told_as_often_as_it_is_seen_and_a_person_only_once_confirmed(score: float) -> None:
+    """Below what starts a person, too: how sure a thing must be, its class's own threshold says."""
+    t = tracker()
+    last = followed(t, Thing(0))
+    knife = Thing(0, x=Thing(0).x + 10, feet=220, height=12, width=12, cls=KNIFE, score=score)
+    found = t.update(detections(Thing(0), knife), last + 0.2)
+    assert found.class_id.tolist() == [PERSON, KNIFE]
+    assert found.holder_id[1] == found.track_id[0]
+    assert t.update(detections(Thing(0)), last + 0.4).class_id.tolist() == [PERSON], "one glimpse is not remembered as one"
+    assert len(tracker().update(detections(Thing(0, score=0.9)), 0.0)) == 0
 
 
 def test_an_arm_stretched_out_makes_nobody_two_people() -> None:
