@@ -139,7 +139,7 @@ class FaceCoverTable(SeenTable):
     """A covered face."""
 
     enabled: bool = False
-    min_score: Score = 0.5  # hair and hoods from behind stand for seconds, where a photograph's threshold knows single looks
+    min_score: Score = 0.65  # hair and hoods from behind reach 0.63 for seconds
     seen_s: Seconds = 5.0
     window_s: PositiveSeconds = 10.0
 

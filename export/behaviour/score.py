@@ -30,7 +30,8 @@ def threshold(
     """
     floor = max(_floor(outcomes, allowed), _floor(apart, allowed_apart))
     above = [o.shown for o in outcomes if o.shown > floor] or [o.shown for o in apart if o.shown > floor]
-    return round(min((floor + min(above, default=1.0)) / 2, _MOST), 3)
+    # Four digits: with three it can come out above the very clip that it is to let through.
+    return round(min((floor + min(above, default=1.0)) / 2, _MOST), 4)
 
 
 def _floor(outcomes: Sequence[Outcome], allowed: int) -> float:

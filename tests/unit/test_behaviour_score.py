@@ -35,6 +35,11 @@ def test_footage_of_another_kind_is_counted_apart() -> None:
     assert threshold([*WITH, *WITHOUT], allowed=0, apart=apart, allowed_apart=2) == pytest.approx(0.7)
 
 
+def test_a_narrow_gap_is_not_rounded_away() -> None:
+    close = threshold([Made(0.8537, -1), Made(-1, 0.8535)], allowed=0)
+    assert 0.8535 < close <= 0.8537
+
+
 def test_where_nothing_stands_out_the_threshold_stays_above_all_that_must_be_silent() -> None:
     assert threshold([Made(0.3, -1), Made(-1, 0.9)], allowed=0) == pytest.approx(0.95)
     assert threshold([Made(0.5, -1)], allowed=0) == pytest.approx(0.25)
