@@ -9,19 +9,21 @@ import numpy as np
 
 from edge.rules.clutter import Clutter
 from edge.rules.dwell import among
+from edge.rules.sway import Sway, longer_side
 from edge.types import Observation, Severity, Withheld
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from edge.types import F64, I64, Bool, Scene
+    from edge.types import I64, Bool, Scene
 
 PART_OF_THE_ROOM = "it is where such a thing is also seen while nobody is near"
 NOT_MOVED = "it has not moved since it was first seen"
+SURE = 0.6
+"""A score from which on hardly a box was false on photographs: such a weapon counts also where a hand keeps it still."""
+
 _MAX_STEP_S = 0.5  # a gap between frames longer than this proves nothing about the time in between
 _CLOSE_UP = 0.3  # of the picture's shorter side: the person who holds something so large does not fit into the picture
-_MOVED = 0.1  # of its own size: a hand sways, a false box on the furniture does not
-_STILL_S = 1.0  # who has not moved within this time is still
 
 
 def stands_for_s(scene: Scene, rows: Bool | I64) -> list[float]:
@@ -120,7 +122,9 @@ class ObjectSeen:
     :param score_s: the scores of what was seen, each times the seconds it stands for, must add up to this.
     :param near_person: count only objects that a person holds or stands at, or, with ``close_up``, that are so near to
         the camera that whoever holds them cannot be seen.
-    :param in_use: what stays where it is for a second is withheld, with that reason, until it moves.
+    :param sure_score: what is less sure than this and stays where it is for a second is withheld, with that reason,
+        until it moves: a slot in a machine beside somebody's hand is taken for a pistol, and does not sway as a hand does.
+        Not where a thing counts that nobody holds.
     """
 
     def __init__(
@@ -134,7 +138,7 @@ class ObjectSeen:
         score_s: float = 0.0,
         near_person: bool = True,
         close_up: bool = True,
-        in_use: bool = False,
+        sure_score: float = SURE,
         severity: Severity = Severity.CRITICAL,
     ) -> None:
         self.name = name
@@ -145,12 +149,12 @@ class ObjectSeen:
         self._score_s = score_s
         self._near_person = near_person
         self._close_up = close_up
-        self._in_use = in_use
+        self._sure_score = sure_score if near_person else 0.0
         self._severity = severity
         self._sure = _Evidence(window_s=window_s)
         self._doubted = _Evidence(window_s=window_s)
         self._clutter = Clutter()
-        self._ways: dict[int, deque[tuple[float, float, float]]] = {}  # track -> when, and its centre (px)
+        self._sway = Sway(window_s=window_s)
 
     def update(self, scene: Scene) -> list[Observation | Withheld]:
         tracks = scene.tracks
@@ -159,8 +163,8 @@ class ObjectSeen:
             self._nothing(scene)
             return []
         mask = there & (tracks.score >= self._min_score)
-        clutter = np.zeros(len(tracks), np.bool_)
-        swayed, still = self._swayed(scene, there)
+        clutter, swayed, still = np.zeros((3, len(tracks)), np.bool_)
+        swayed[there], still[there] = self._sway.update(tracks.xyxy[there], scene.frame.t_mono_s)
         if self._near_person:
             mask &= (tracks.holder_id >= 0) | (swayed & self._fills_the_picture(scene))
             clutter[there] = self._clutter.update(
@@ -170,7 +174,7 @@ class ObjectSeen:
                 stands_s=stands_for_s(scene, there),
             )
         mask &= self.counts(scene)
-        doubted = clutter | still if self._in_use else clutter
+        doubted = clutter | (still & (tracks.score < self._sure_score))
         sure_s = self._sure.update(scene, mask & ~doubted, score_s=self._score_s)
         doubted_s = self._doubted.update(scene, mask, score_s=self._score_s)
         if sure_s > self._seen_s:
@@ -183,7 +187,7 @@ class ObjectSeen:
     def _nothing(self, scene: Scene) -> None:
         """No such thing is there, as in most frames: time goes on, and nothing else needs to be asked."""
         now = scene.frame.t_mono_s
-        self._ways = {t: w for t, w in self._ways.items() if w[-1][0] > now - self._window_s}
+        self._sway.wait(now)
         if self._near_person:
             self._clutter.wait(now)
         self._sure.wait(now)
@@ -213,28 +217,5 @@ class ObjectSeen:
         """Which tracks (M,) are so large that a person who holds them does not fit into the picture."""
         if not self._close_up:
             return np.zeros(len(scene.tracks), np.bool_)
-        return _longer_side_px(scene) >= _CLOSE_UP * min(scene.frame.size)
-
-    def _swayed(self, scene: Scene, there: Bool) -> tuple[Bool, Bool]:
-        """Which tracks (M,) have moved within the window, and which have stayed; keeps the way of those that are ``there``."""
-        now, box = scene.frame.t_mono_s, scene.tracks.xyxy.astype(np.float64)
-        sizes = _longer_side_px(scene)
-        swayed, still = np.zeros(len(box), np.bool_), np.zeros(len(box), np.bool_)
-        ways = {}
-        for k in np.flatnonzero(there):
-            track = int(scene.tracks.track_id[k])
-            way = ways[track] = self._ways.get(track, deque())
-            way.append((now, float(box[k, [0, 2]].mean()), float(box[k, [1, 3]].mean())))
-            while way[0][0] <= now - self._window_s:
-                way.popleft()
-            spread = np.ptp(np.array(way)[:, 1:], axis=0)
-            swayed[k] = float(np.hypot(*spread)) >= _MOVED * sizes[k]
-            still[k] = not swayed[k] and now - way[0][0] >= _STILL_S
-        self._ways = ways | {t: w for t, w in self._ways.items() if t not in ways and w[-1][0] > now - self._window_s}
-        return swayed, still
-
-
-def _longer_side_px(scene: Scene) -> F64:
-    box = scene.tracks.xyxy.astype(np.float64)
-    longer: F64 = np.maximum(box[:, 2] - box[:, 0], box[:, 3] - box[:, 1])
-    return longer
+        large: Bool = longer_side(scene.tracks.xyxy) >= _CLOSE_UP * min(scene.frame.size)
+        return large

@@ -52,9 +52,7 @@ class Tool(ObjectSeen):
             score_s=score_s,
             near_person=near_person,
             close_up=False,  # large things before the lens are cleaners' and technicians', too
-            # A machine's front, a handle on a door: what a detector takes for a tool stays where it is. So does a real one
-            # that lies there, which is meant where such count that nobody holds.
-            in_use=near_person,
+            sure_score=np.inf,  # a machine's front, a handle on a door: it is often quite sure of those
             severity=severity,
         )
         self._hours = hours

@@ -351,7 +351,9 @@ def test_a_thing_is_told_as_often_as_it_is_seen_and_a_person_only_once_confirmed
     found = t.update(detections(Thing(0), knife), last + 0.2)
     assert found.class_id.tolist() == [PERSON, KNIFE]
     assert found.holder_id[1] == found.track_id[0]
-    assert t.update(detections(Thing(0)), last + 0.4).class_id.tolist() == [PERSON], "one glimpse is not remembered as one"
+    assert t.update(detections(Thing(0)), last + 0.4).class_id.tolist() == [PERSON], (
+        "one glimpse is not remembered as one"
+    )
     assert len(tracker().update(detections(Thing(0, score=0.9)), 0.0)) == 0
 
 
