@@ -44,8 +44,8 @@ NOBODY = Tracks(
 class Tracker:
     """Tracks of one camera.
 
-    :param new_score: a track starts only from a detection at least this sure, 0..1.
-    :param confirm_s: a track is published once it was seen for this long, and at least twice.
+    :param new_score: a person's track starts only from a detection at least this sure, 0..1; a thing's from any.
+    :param confirm_s: a track is published once it was seen for this long, and at least twice; a thing's at every sight.
     :param tentative_s: an unconfirmed track is forgotten when frames did not show it for this long.
     :param remember_s: a confirmed track is forgotten when frames did not show it for this long.
     :param exit_remember_s: the same for one last seen at an exit: who comes in soon after somebody left is somebody
