@@ -6,12 +6,16 @@ import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from edge import __version__
 from edge.alerts.clock_set import CORRECTED, utc_of
 from edge.alerts.identity import alert_id
 from edge.alerts.writer import Job
 from edge.annotate import annotate
+from edge.app.build import PERSON
 from edge.closeup import closeup
+from edge.rules.object_seen import SURE
 from edge.types import Alert, ChangeKind, EvidenceRef, Frame, Incident, IncidentChange, Severity, Tracks, Zone
 
 if TYPE_CHECKING:
@@ -25,7 +29,7 @@ if TYPE_CHECKING:
     from edge.clock import Clock
     from edge.detect.interface import Detector
     from edge.pipeline import Judged, Pipeline
-    from edge.types import U8
+    from edge.types import U8, Bool
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +46,7 @@ class Annotator:
         peak = incident.peak
         return annotate(
             frame.image,
-            tracks,
+            tracks.where(self._told(tracks, peak.track_ids)),
             classes=self._detector.classes,  # may have grown
             zones=zones,
             alarmed=peak.track_ids,
@@ -51,6 +55,15 @@ class Annotator:
                 f"{frame.camera}  {frame.t_utc:%Y-%m-%d %H:%M:%S} UTC",
             ],
         )
+
+    def _told(self, tracks: Tracks, alarmed: Sequence[int]) -> Bool:
+        """Which tracks (M,) the picture shows: no doubtful thing that the incident is not about.
+
+        A rule waits until a glimpse of a firearm is more than one; a mail about somebody who stays too long must not say it sooner.
+        """
+        person = tracks.class_id == self._detector.classes.index(PERSON)
+        told: Bool = person | (tracks.score >= SURE) | np.isin(tracks.track_id, list(alarmed))
+        return told
 
 
 def close_up(frame: Frame, tracks: Tracks, incident: Incident) -> U8 | None:

@@ -6,8 +6,10 @@ from datetime import timedelta
 import pytest
 from fakes.alarms import UTC, make_change, make_incident, make_ref
 from fakes.clocks import FakeClock
+from fakes.detectors import FakeDetector
+from fakes.scenes import KNIFE, Thing, frame, tracks
 
-from edge.app.hand_over import AlertMaker
+from edge.app.hand_over import AlertMaker, Annotator
 from edge.types import ChangeKind, Severity
 
 
@@ -60,3 +62,15 @@ def test_what_began_before_the_clock_was_set_is_told_in_the_right_time_afterward
     end = make(make_change(replace(later, closed_utc=UTC, closed_mono_s=clock.monotonic_s()), ChangeKind.CLOSED), ())
     assert end is not None
     assert (end.opened_utc, [label for label, _ in end.extra]) == (UTC, ["Ended because"])
+
+
+@pytest.mark.parametrize(("score", "alarmed", "shown"), [(0.45, False, False), (0.45, True, True), (0.7, False, True)])
+def test_a_doubtful_thing_is_in_the_picture_only_of_an_alert_about_it(score: float, alarmed: bool, shown: bool) -> None:
+    draw = Annotator(FakeDetector())
+    person, knife = Thing(3, score=0.3), Thing(9, x=360, feet=220, height=20, cls=KNIFE, score=score, holder=3)
+    incident = make_incident()
+    if alarmed:
+        incident = replace(incident, peak=replace(incident.peak, track_ids=(3, 9)))
+    nothing = draw(frame(0.0), tracks(person), incident, ())
+    assert (draw(frame(0.0), tracks(person, knife), incident, ()) != nothing).any() == shown
+    assert (nothing != draw(frame(0.0), tracks(), incident, ())).any(), "people are always shown"
