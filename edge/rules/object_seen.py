@@ -122,7 +122,7 @@ class ObjectSeen:
     :param score_s: the scores of what was seen, each times the seconds it stands for, must add up to this.
     :param near_person: count only objects that a person holds or stands at, or, with ``close_up``, that are so near to
         the camera that whoever holds them cannot be seen.
-    :param sure_score: what is less sure than this and stays where it is for a second is withheld, with that reason,
+    :param sure_score: what is less sure than this and stays where it is for 0.6 s is withheld, with that reason,
         until it moves: a slot in a machine beside somebody's hand is taken for a pistol, and does not sway as a hand does.
         Not where a thing counts that nobody holds.
     """

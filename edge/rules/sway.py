@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 MOVED = 0.1
 """Of its own longer side: a hand sways by more, a false box on the furniture does not."""
 
-STILL_S = 1.0
-"""What has not moved within this time is still."""
+STILL_S = 0.6
+"""What has not moved within this time is still. Sooner than a doubtful weapon adds up to an alarm: 0.4 at less than 0.6 takes longer."""
 
 
 @dataclass(slots=True)

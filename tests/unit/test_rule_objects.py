@@ -8,8 +8,9 @@ from datetime import timezone, tzinfo
 import pytest
 from fakes.scenes import HELMET, KNIFE, PERSON, TOOL, Thing, scene, zone
 
+from edge.config.rule_tables import FirearmTable
 from edge.rules.head_cover import HeadCover
-from edge.rules.object_seen import NOT_MOVED, PART_OF_THE_ROOM, ObjectSeen
+from edge.rules.object_seen import NOT_MOVED, PART_OF_THE_ROOM, SURE, ObjectSeen
 from edge.rules.opening_hours import OpeningHours, parse_span
 from edge.rules.tool import Tool
 from edge.types import Observation, Severity, Withheld, Zone, ZoneKind
@@ -65,6 +66,15 @@ def test_a_doubtful_thing_beside_a_hand_that_does_not_move_is_a_part_of_the_mach
     assert {type(o) for o in still} == {Withheld}
     assert {o.reason for o in still if isinstance(o, Withheld)} == {NOT_MOVED}
     assert {type(o) for o in a_gun(0.45, sways_px=6)} == {Observation}
+
+
+@pytest.mark.parametrize("fps", [2, 5, 10, 15])
+def test_a_slot_that_is_never_surely_a_weapon_never_alarms_with_the_built_in_values(fps: int) -> None:
+    at = FirearmTable()
+    rule = firearm(min_score=at.min_score, seen_s=at.seen_s, window_s=at.window_s, score_s=at.score_s)
+    slot = Thing(2, x=340, feet=250, height=20, cls=KNIFE, holder=1, score=SURE - 0.01)
+    found = [o for k in range(20 * fps) for o in rule.update(scene(k / fps, Thing(1), slot))]
+    assert {type(o) for o in found} == {Withheld}
 
 
 def test_a_weapon_that_is_surely_one_counts_however_still_it_is_held() -> None:
