@@ -165,6 +165,7 @@ class ObjectTable(SeenTable):
 
     severity: SeverityName = "critical"
     classes: Annotated[list[OneLine], Field(min_length=1)]
+    min_score: Score = 0.5
     score_s: Seconds = 0.0
     near_person: bool = True
 

@@ -53,8 +53,8 @@ class HeadCover:
     def update(self, scene: Scene) -> list[Observation]:
         now = scene.frame.t_mono_s
         worn = self._worn(scene)
-        self._sightings.update(worn, now)
-        over = {person: s for person, *_ in worn if (s := self._sightings.seconds(person)) > self._seen_s}
+        self._sightings.update([sight for sight, _ in worn], now)
+        over = {person: s for (person, *_), _ in worn if (s := self._sightings.seconds(person)) > self._seen_s}
         tracks = scene.tracks
         found = []
         for zone, inside in zones_of(scene, ZoneKind.LOBBY):
@@ -66,7 +66,7 @@ class HeadCover:
                         rule=self.name,
                         zone=zone.name,
                         severity=self._severity,
-                        track_ids=tuple(sorted(here)),
+                        track_ids=tuple(sorted({*here, *(cover for (person, *_), cover in worn if person in here)})),
                         t_mono_s=now,
                         what=f"a person wears what looks like a {self.name.replace('_', ' ')}, seen for",
                         value=max(here.values()),
@@ -76,8 +76,8 @@ class HeadCover:
                 )
         return found
 
-    def _worn(self, scene: Scene) -> list[tuple[int, float, float]]:
-        """(person, score, seconds it stands for) of every cover that sits on a head in a lobby, seen in this frame."""
+    def _worn(self, scene: Scene) -> list[tuple[tuple[int, float, float], int]]:
+        """((person, score, seconds it stands for), cover) of every cover that sits on a head in a lobby, seen in this frame."""
         tracks = scene.tracks
         covers = among(tracks.class_id, self._classes).nonzero()[0]
         if not len(covers):  # as in most frames
@@ -104,11 +104,7 @@ class HeadCover:
         best = np.argmin(np.where(on, off, np.inf), axis=1)
         worn = on[np.arange(len(covers)), best]
         wearer, cover = people[best[worn]], covers[worn]
-        return list(
-            zip(
-                tracks.track_id[wearer].tolist(),
-                tracks.score[cover].tolist(),
-                stands_for_s(scene, cover),
-                strict=True,
-            )
+        sights = zip(
+            tracks.track_id[wearer].tolist(), tracks.score[cover].tolist(), stands_for_s(scene, cover), strict=True
         )
+        return list(zip(sights, tracks.track_id[cover].tolist(), strict=True))

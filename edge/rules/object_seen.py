@@ -87,8 +87,8 @@ class _Evidence:
         self._by_holder = Sightings(window_s=window_s)
         self._by_object = Sightings(window_s=window_s)
 
-    def update(self, scene: Scene, seen: Bool, *, score_s: float) -> float:
-        """Take which tracks (M,) are seen; the longest time for which one was, 0 where the score does not suffice."""
+    def update(self, scene: Scene, seen: Bool, proven: Bool, *, score_s: float) -> float:
+        """Take which tracks (M,) are seen; the longest time for which a ``proven`` one was, 0 where the score does not suffice."""
         tracks, now = scene.tracks, scene.frame.t_mono_s
         scores = tracks.score[seen].tolist()
         things, holders = tracks.track_id[seen].tolist(), tracks.holder_id[seen].tolist()
@@ -97,7 +97,10 @@ class _Evidence:
         self._by_holder.update(list(zip(holders, scores, stands, strict=True)), now)
         totals = [
             sightings.seconds(key)
-            for sightings, keys in ((self._by_object, things), (self._by_holder, [h for h in holders if h >= 0]))
+            for sightings, keys in (
+                (self._by_object, tracks.track_id[seen & proven].tolist()),
+                (self._by_holder, [h for h in tracks.holder_id[seen & proven].tolist() if h >= 0]),
+            )
             for key in keys
             if sightings.score_seconds(key) >= score_s
         ]
@@ -122,8 +125,8 @@ class ObjectSeen:
     :param score_s: the scores of what was seen, each times the seconds it stands for, must add up to this.
     :param near_person: count only objects that a person holds or stands at, or, with ``close_up``, that are so near to
         the camera that whoever holds them cannot be seen.
-    :param sure_score: what is less sure than this and stays where it is for 0.6 s is withheld, with that reason,
-        until it moves: a slot in a machine beside somebody's hand is taken for a pistol, and does not sway as a hand does.
+    :param sure_score: what is less sure than this counts only once it has moved, and is withheld until then, with that
+        reason: a slot in a machine beside somebody's hand is taken for a pistol, and does not sway as a hand does.
         Not where a thing counts that nobody holds.
     """
 
@@ -163,10 +166,10 @@ class ObjectSeen:
             self._nothing(scene)
             return []
         mask = there & (tracks.score >= self._min_score)
-        clutter, swayed, still = np.zeros((3, len(tracks)), np.bool_)
-        swayed[there], still[there] = self._sway.update(tracks.xyxy[there], scene.frame.t_mono_s)
+        clutter, moved = np.zeros((2, len(tracks)), np.bool_)
+        moved[there] = self._sway.update(tracks.xyxy[there], scene.frame.t_mono_s)
         if self._near_person:
-            mask &= (tracks.holder_id >= 0) | (swayed & self._fills_the_picture(scene))
+            mask &= (tracks.holder_id >= 0) | (moved & self._fills_the_picture(scene))
             clutter[there] = self._clutter.update(
                 tracks.xyxy[there],
                 tracks.holder_id[there] < 0,
@@ -174,11 +177,11 @@ class ObjectSeen:
                 stands_s=stands_for_s(scene, there),
             )
         mask &= self.counts(scene)
-        doubted = clutter | (still & (tracks.score < self._sure_score))
-        sure_s = self._sure.update(scene, mask & ~doubted, score_s=self._score_s)
-        doubted_s = self._doubted.update(scene, mask, score_s=self._score_s)
+        proven = moved | (tracks.score >= self._sure_score)
+        sure_s = self._sure.update(scene, mask & ~clutter, proven, score_s=self._score_s)
+        doubted_s = self._doubted.update(scene, mask, mask, score_s=self._score_s)
         if sure_s > self._seen_s:
-            return [self._observation(scene, mask & ~doubted, sure_s)]
+            return [self._observation(scene, mask & ~clutter & proven, sure_s)]
         if doubted_s > self._seen_s:
             reason = PART_OF_THE_ROOM if (mask & clutter).any() else NOT_MOVED
             return [Withheld(self._observation(scene, mask, doubted_s), reason)]

@@ -14,21 +14,34 @@ if TYPE_CHECKING:
 MOVED = 0.1
 """Of its own longer side: a hand sways by more, a false box on the furniture does not."""
 
-STILL_S = 0.6
-"""What has not moved within this time is still. Sooner than a doubtful weapon adds up to an alarm: 0.4 at less than 0.6 takes longer."""
+_REACH = 0.5  # of its longer side: farther from one sight to the next it is another place
+_JUMP = 6.0  # longer sides: farther away it is another thing
+_JUMP_S = 1.0
+_MOST = (10, 90)  # percentiles: one box that is off is no movement
 
 
 @dataclass(slots=True)
 class _Way:
-    sights: deque[tuple[float, float, float]] = field(default_factory=deque)  # when, and its centre (px)
+    sights: deque[tuple[float, float, float, float, float]] = field(default_factory=deque)  # when, and its box (px)
+
+    def spread(self) -> tuple[float, float]:
+        """How far it has moved, and the longest side it had, px.
+
+        A box that only grows or shrinks at one side stands still: of two opposite sides the one that moves less counts.
+        """
+        boxes = np.array(self.sights)[:, 1:]
+        low, high = np.percentile(boxes, _MOST, axis=0)
+        sides = high - low
+        longest = float(longer_side(boxes).max())
+        return float(np.hypot(min(sides[0], sides[2]), min(sides[1], sides[3]))), longest
 
 
 class Sway:
     """Follows where things of one kind were seen within the last ``window_s`` seconds.
 
     By place, whatever a tracker calls them: a slot in a machine that a detector takes for a pistol now and then is lost
-    by the tracker in between, and is in the same place each time. What moves by its own size from one sight to the next
-    is another thing here, and one that moves.
+    by the tracker in between, and is in the same place each time. A place that is new while another one near it is
+    seen no more is a thing that has moved there; one that was seen before is not.
     """
 
     def __init__(self, *, window_s: float) -> None:
@@ -39,34 +52,41 @@ class Sway:
         """Nothing is seen at ``t_s``."""
         self._ways = [w for w in self._ways if w.sights[-1][0] > t_s - self._window_s]
 
-    def update(self, boxes: F32, t_s: float) -> tuple[Bool, Bool]:
-        """Take the boxes (N, 4) px seen at ``t_s``; returns which have moved, and which have stayed for ``STILL_S`` (N,)."""
+    def update(self, boxes: F32, t_s: float) -> Bool:
+        """Take the boxes (N, 4) px seen at ``t_s``; returns which have moved (N,)."""
         self.wait(t_s)
-        swayed, still = np.zeros(len(boxes), np.bool_), np.zeros(len(boxes), np.bool_)
-        for k, (x1, y1, x2, y2) in enumerate(boxes.astype(np.float64).tolist()):
-            size, x, y = longer_side(boxes[k : k + 1])[0], (x1 + x2) / 2, (y1 + y2) / 2
-            way = self._nearest(x, y, reach=size, before_s=t_s) or self._begin()
-            way.sights.append((t_s, x, y))
+        moved = np.zeros(len(boxes), np.bool_)
+        fresh = []
+        for k, box in enumerate(boxes.astype(np.float64).tolist()):
+            size = max(box[2] - box[0], box[3] - box[1])
+            way = self._nearest(box, reach=_REACH * size, before_s=t_s)
+            if way is None:
+                fresh.append((k, box, size))
+                continue
+            way.sights.append((t_s, *box))
             while way.sights[0][0] <= t_s - self._window_s:
                 way.sights.popleft()
-            spread = np.ptp(np.array(way.sights)[:, 1:], axis=0)
-            swayed[k] = float(np.hypot(*spread)) >= MOVED * size
-            still[k] = not swayed[k] and t_s - way.sights[0][0] >= STILL_S
-        return swayed, still
+            spread, longest = way.spread()
+            moved[k] = spread >= MOVED * longest
+        for k, box, size in fresh:
+            left = self._nearest(box, reach=_JUMP * size, before_s=t_s)
+            moved[k] = left is not None and left.sights[-1][0] >= t_s - _JUMP_S
+        self._ways += [_Way(deque([(t_s, *box)])) for _, box, _ in fresh]
+        return moved
 
-    def _begin(self) -> _Way:
-        self._ways.append(_Way())
-        return self._ways[-1]
-
-    def _nearest(self, x: float, y: float, *, reach: float, before_s: float) -> _Way | None:
+    def _nearest(self, box: list[float], *, reach: float, before_s: float) -> _Way | None:
         """The way whose newest sight is nearest, within ``reach`` px; not one that has got a sight of this very moment."""
-        ways = [w for w in self._ways if w.sights and w.sights[-1][0] < before_s]
-        away = [float(np.hypot(w.sights[-1][1] - x, w.sights[-1][2] - y)) for w in ways]
-        best = min(range(len(ways)), key=away.__getitem__, default=None)
-        return ways[best] if best is not None and away[best] < reach else None
+        ways = [w for w in self._ways if w.sights[-1][0] < before_s]
+        if not ways:
+            return None
+        newest = np.array([w.sights[-1][1:] for w in ways])
+        off = (newest[:, :2] + newest[:, 2:] - np.array(box[:2]) - np.array(box[2:])) / 2
+        away = np.hypot(off[:, 0], off[:, 1])
+        best = int(np.argmin(away))
+        return ways[best] if away[best] < reach else None
 
 
-def longer_side(boxes: F32) -> F64:
+def longer_side(boxes: F32 | F64) -> F64:
     """Of each box (N, 4): (N,), px."""
     sides = boxes[:, 2:].astype(np.float64) - boxes[:, :2]
     longer: F64 = sides.max(axis=1) if len(sides) else np.zeros(0)

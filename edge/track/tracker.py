@@ -24,6 +24,7 @@ _BLIND_S = 2.0  # between two frames this long nobody is taken for gone, at a sl
 _BEHIND_S = 10.0  # somebody behind somebody else is remembered for longer ...
 _HIDDEN_SHARE = 0.4  # ... while this share of the box is covered
 _SETTLED_S = 2.0  # who is first seen later than this after the first frame has come in
+_CROWDED = 60  # tracks from which on a doubtful thing starts none: a picture full of them says nothing
 _AT_HAND = 0.2  # heights outside a person's box within which they may hold a thing
 _CLEAR = 0.4  # a cost below this leaves no doubt ...
 _LIKELY = 0.55  # ... and below this little
@@ -103,8 +104,12 @@ class Tracker:
 
     @property
     def follows(self) -> int:
-        """How many tracks there are, also the tentative and the lost."""
-        return len(self._id)
+        """How many tracks there are, also the tentative and the lost; of things those that are sure.
+
+        Of a doubtful glimpse on the furniture an empty room must not be watched as if somebody were in it.
+        """
+        doubtful = _among(self._class, self.held_classes) & ~(self._confirmed & (self._score >= self._new_score))
+        return int(np.count_nonzero(~doubtful))
 
     def update(self, detections: Detections, t_mono_s: float, *, size: tuple[int, int] | None = None) -> Tracks:
         """Take one frame's detections; ``t_mono_s`` is its capture time.
@@ -126,6 +131,8 @@ class Tracker:
 
         # How sure a thing must be was measured for its class, and a rule weighs it over time; nobody is made up by one.
         confident = (detections.score >= self._new_score) | _among(detections.class_id, self.held_classes)
+        if len(self._id) > _CROWDED:
+            confident = detections.score >= self._new_score
         free_track = np.ones(len(self._id), np.bool_)
         free_detection = np.ones(len(detections), np.bool_)
         # Who is clearly who comes first: else a false box beside a person would shift everybody by one. A weak box

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timezone, tzinfo
 
+import numpy as np
 import pytest
 from fakes.scenes import HELMET, KNIFE, PERSON, TOOL, Thing, scene, zone
 
@@ -13,7 +14,7 @@ from edge.rules.head_cover import HeadCover
 from edge.rules.object_seen import NOT_MOVED, PART_OF_THE_ROOM, SURE, ObjectSeen
 from edge.rules.opening_hours import OpeningHours, parse_span
 from edge.rules.tool import Tool
-from edge.types import Observation, Severity, Withheld, Zone, ZoneKind
+from edge.types import Look, Observation, Severity, Withheld, Zone, ZoneKind
 
 MACHINE = zone(ZoneKind.MACHINE, 0.6, 0.5, 0.9, 1)
 LOBBY = zone(ZoneKind.LOBBY, 0.1, 0, 1, 1)
@@ -68,12 +69,20 @@ def test_a_doubtful_thing_beside_a_hand_that_does_not_move_is_a_part_of_the_mach
     assert {type(o) for o in a_gun(0.45, sways_px=6)} == {Observation}
 
 
-@pytest.mark.parametrize("fps", [2, 5, 10, 15])
-def test_a_slot_that_is_never_surely_a_weapon_never_alarms_with_the_built_in_values(fps: int) -> None:
+@pytest.mark.parametrize("fps", [2, 2.5, 4, 5, 8, 10, 15])
+@pytest.mark.parametrize("look_s", [None, 0.4])
+def test_a_slot_that_is_never_surely_a_weapon_never_alarms(fps: float, look_s: float | None) -> None:
     at = FirearmTable()
     rule = firearm(min_score=at.min_score, seen_s=at.seen_s, window_s=at.window_s, score_s=at.score_s)
-    slot = Thing(2, x=340, feet=250, height=20, cls=KNIFE, holder=1, score=SURE - 0.01)
-    found = [o for k in range(20 * fps) for o in rule.update(scene(k / fps, Thing(1), slot))]
+    rng = np.random.default_rng(int(10 * fps))
+    found = []
+    for k in range(round(20 * fps)):
+        t_s = 10.0 + (k + rng.uniform(-0.15, 0.15)) / fps
+        slot = Thing(2, x=340, feet=250 + rng.normal(0, 0.3), height=20, cls=KNIFE, holder=1, score=SURE - 0.01)
+        now = scene(t_s, Thing(1), *([slot] if k >= 5 else []))
+        if look_s is not None:
+            now = replace(now, look=Look((0, 0, 640, 360), stands_for_s=look_s))
+        found += rule.update(now)
     assert {type(o) for o in found} == {Withheld}
 
 
@@ -144,7 +153,7 @@ def test_a_tool_that_stays_where_it_is_is_withheld_and_one_in_use_is_not() -> No
     assert not [o for o in found if isinstance(o, Observation)]
     told = at_work(tool(), person, by=8)
     assert [o for o in told if isinstance(o, Observation)]
-    assert not [o for o in told if isinstance(o, Withheld)]
+    assert isinstance(told[-1], Observation)
 
 
 def test_a_tool_that_is_taken_up_counts_from_then_on() -> None:
@@ -154,7 +163,7 @@ def test_a_tool_that_is_taken_up_counts_from_then_on() -> None:
         told = rule.update(scene(k * 0.2, person, hammer, zones=(LOBBY, MACHINE)))
         if first < 0 and any(isinstance(o, Observation) for o in told):
             first = k
-    assert 16 <= first <= 22, "a second in use, after three of lying there"
+    assert 16 <= first <= 24, "a second in use, after three of lying there"
 
 
 def test_a_tool_in_the_lobby_is_left_alone_while_the_time_is_unknown() -> None:
@@ -184,7 +193,7 @@ def test_a_helmet_on_a_head_is_told_after_some_seconds() -> None:
     rule = helmet()
     times = [k * 0.2 for k in range(30) if rule.update(scene(k * 0.2, RIDER, WORN))]
     assert times[0] == pytest.approx(2.2)
-    assert said(helmet(), RIDER, WORN)[0].track_ids == (1,)
+    assert said(helmet(), RIDER, WORN)[0].track_ids == (1, 2), "the alert's picture shows the helmet, too"
 
 
 def test_a_helmet_that_is_seen_every_other_frame_is_told_too() -> None:
@@ -221,7 +230,7 @@ def test_a_helmet_before_the_door_is_no_matter() -> None:
 
 def test_the_head_decides_whose_helmet_it_is_not_the_body_in_front() -> None:
     behind = Thing(3, x=305, feet=270, height=150)  # its belly is where the helmet is; its head is 30 px higher
-    assert said(helmet(), RIDER, WORN, behind)[0].track_ids == (1,)
+    assert said(helmet(), RIDER, WORN, behind)[0].track_ids == (1, 2)
 
 
 def watch(rule: ObjectSeen, *moments: tuple[float, tuple[Thing, ...]]) -> list[tuple[float, Observation | Withheld]]:

@@ -385,3 +385,21 @@ def test_who_stands_behind_somebody_is_no_double() -> None:
         for k in range(4):
             seen = t.update(detections(front, behind), k * 0.2)
         assert len(seen) >= 2
+
+
+def test_a_doubtful_thing_in_an_empty_room_is_nobody_to_follow() -> None:
+    t = tracker()
+    for k in range(20):
+        t.update(detections(Thing(0, height=20, cls=KNIFE, score=0.3)), k * 0.2)
+        assert t.follows == 0
+    for k in range(20, 25):
+        t.update(detections(Thing(0, height=20, cls=KNIFE, score=0.6)), k * 0.2)
+    assert t.follows == 1
+
+
+def test_a_picture_full_of_doubtful_things_starts_no_hundreds_of_tracks() -> None:
+    t = tracker()
+    rng = np.random.default_rng(1)
+    for k in range(20):
+        things = [Thing(0, x=x, feet=y, height=10, cls=KNIFE, score=0.3) for x, y in rng.uniform(20, 340, (100, 2))]
+        assert len(t.update(detections(*things), k * 0.2)) <= 200
