@@ -98,7 +98,7 @@ class MachineTamperingTable(_Rule):
 class SeenTable(_Rule):
     """What of a rule about a class of the model is the same for all of them.
 
-    No classes: the rule's own name. ``min_score`` 0: as the model says, whose thresholds were measured.
+    No classes: the rule's own name. ``min_score`` 0: as the model says; its card tells which thresholds were measured.
     """
 
     classes: list[OneLine] = []
