@@ -66,7 +66,7 @@ class Database:
                 try:
                     yield connection
                     connection.execute("COMMIT")
-                except BaseException:
+                except BaseException:  # raised again: whatever ends it, nothing half done may stay
                     with contextlib.suppress(sqlite3.Error):
                         connection.execute("ROLLBACK")
                     raise
@@ -184,7 +184,7 @@ class Database:
             migrate(connection)
             # The names of kiosk.db and its log must be on disk too, before anything in them is called stored.
             sync_folder(self.path.parent)
-        except BaseException:
+        except BaseException:  # raised again: a connection that is not ready must not stay open
             connection.close()
             raise
         return connection

@@ -37,7 +37,7 @@ def write_synced(path: Path, data: bytes, *, mtime_s: float | None = None) -> No
                 os.utime(file.fileno(), (mtime_s, mtime_s))
             os.fsync(file.fileno())
         temporary.replace(path)
-    except BaseException:
+    except BaseException:  # raised again: half a file must not stay on the card
         with contextlib.suppress(OSError):
             temporary.unlink()
         raise

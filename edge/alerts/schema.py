@@ -141,7 +141,7 @@ def migrate(connection: sqlite3.Connection) -> None:
                 connection.execute(statement)
             connection.execute(f"PRAGMA user_version = {number}")
         connection.execute("COMMIT")
-    except BaseException:
+    except BaseException:  # raised again: a migration is all or nothing
         connection.execute("ROLLBACK")
         raise
 

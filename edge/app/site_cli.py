@@ -79,7 +79,7 @@ def provision(
         _write(candidate, text, 0o640)
         try:
             load(candidate)
-        except BaseException:
+        except BaseException:  # raised again: what does not load must not lie beside the configuration
             candidate.unlink()
             raise
         if only_check:

@@ -122,7 +122,7 @@ def _clips(paths: Sequence[Path], out: Path, jobs: int, console: Console) -> Non
                 while not queue.empty():
                     bar.advance(task, queue.get())
                 done += [future.result() for future in ready]
-        except BaseException:
+        except BaseException:  # raised again: an interrupt must not wait for all that is queued
             pool.shutdown(cancel_futures=True)
             raise
         bar.update(task, completed=frames)

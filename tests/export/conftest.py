@@ -59,8 +59,8 @@ def lasting_data_yaml(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A YOLOv8n that was never trained, with COCO's 80 classes numbered as ultralytics does, three of them renamed."""
-    torch = pytest.importorskip("torch")
-    ultralytics = pytest.importorskip("ultralytics")
+    torch = pytest.importorskip("torch", reason="the export tooling is not installed: ./tests/run --export")
+    ultralytics = pytest.importorskip("ultralytics", reason="the export tooling is not installed: ./tests/run --export")
     torch.manual_seed(11)
     model = ultralytics.YOLO("yolov8n.yaml", task="detect")
     model.model.names = {**{i: f"thing {i}" for i in range(80)}, 0: "person", 43: "knife", 67: "cell phone"}
