@@ -9,11 +9,13 @@ import numpy as np
 if TYPE_CHECKING:
     from edge.types import F64, I64
 
+_FEW = 64  # pairs; up to here looking for groups costs more than it saves
+
 
 def assign(cost: F64) -> tuple[I64, I64]:
     """Match rows to columns so that first as many pairs as possible are allowed, then their total cost is least.
 
-    Shortest augmenting paths with potentials (Jonker and Volgenant 1987), O(n^2 m); the inner step is vectorised.
+    Each group that no allowed pair joins to another is matched on its own: in a picture full of boxes few could be each other.
 
     :param cost: float64 (R, C), 0..1; ``inf`` forbids a pair.
     :returns: matched rows and columns, both int64 (K,), rows ascending; forbidden pairs never appear.
@@ -25,10 +27,37 @@ def assign(cost: F64) -> tuple[I64, I64]:
     if rows == cols == 1 or (allowed.sum(axis=0).max() <= 1 and allowed.sum(axis=1).max() <= 1):
         matched, taken = allowed.nonzero()  # as in most frames: nobody could be two
         return matched.astype(np.int64, copy=False), taken.astype(np.int64, copy=False)
+    if cost.size <= _FEW:
+        return _cheapest(cost)
+    # Two are in one group if they could be the same one, or if others lead from one to the other in such steps.
+    group = np.where(allowed.any(axis=1), np.arange(rows), rows)
+    while True:
+        of_column = np.where(allowed, group[:, None], rows).min(axis=0)
+        wider = np.where(allowed, of_column, rows).min(axis=1)
+        if np.array_equal(wider, group):
+            break
+        group = wider
+    pairs = []
+    for one in np.unique(group[group < rows]):
+        r, c = (group == one).nonzero()[0], (of_column == one).nonzero()[0]
+        matched, taken = _cheapest(cost[np.ix_(r, c)])
+        pairs.append((r[matched], c[taken]))
+    matched, taken = (np.concatenate(part) for part in zip(*pairs, strict=True))
+    order = np.argsort(matched, kind="stable")
+    return matched[order].astype(np.int64), taken[order].astype(np.int64)
+
+
+def _cheapest(cost: F64) -> tuple[I64, I64]:
+    """The same without groups: shortest augmenting paths with potentials (Jonker and Volgenant 1987), O(n^2 m)."""
+    rows, cols = cost.shape
+    if 1 in cost.shape:  # one pair at the most, and there is one
+        best = int(np.argmin(cost))
+        return np.array([best // cols]), np.array([best % cols])
     if rows > cols:
-        c, r = assign(cost.T)
+        c, r = _cheapest(cost.T)
         order = np.argsort(r, kind="stable")
         return r[order], c[order]
+    allowed = np.isfinite(cost)
     # A forbidden pair costs more than any number of allowed ones: it is taken only where nothing else is left.
     forbidden = ~allowed
     work = np.where(forbidden, 2.0 * (rows + 1), cost)
