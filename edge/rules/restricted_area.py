@@ -44,7 +44,7 @@ class RestrictedArea:
         self._severity = severity
         self._stays: dict[str, Stays] = {}
         self._entered: dict[str, set[int]] = {}
-        self._deepest: dict[tuple[str, tuple[int, int]], float] = {}
+        self._deepest: dict[str, tuple[Zone, tuple[int, int], float]] = {}  # zone's name -> of which zone and picture
 
     def update(self, scene: Scene) -> list[Observation]:
         found = []
@@ -79,11 +79,11 @@ class RestrictedArea:
             hidden = tracks.track_id[tracks.unseen_s > 0].tolist()
             self._entered[zone.name] = self._entered.get(zone.name, set()) & set(hidden)
             return inside
-        key = (zone.name, size)
-        if key not in self._deepest:
-            self._deepest = {k: v for k, v in self._deepest.items() if k[0] != zone.name}
-            self._deepest[key] = deepest_px(zone, size)
-        margin = np.minimum(self._edge_margin * heights_px(tracks), self._deepest[key] / 2)
+        of, at, deepest = self._deepest.get(zone.name, (None, size, 0.0))
+        if of is not zone or at != size:  # under its old name a zone may have been drawn anew
+            deepest = deepest_px(zone, size)
+            self._deepest[zone.name] = zone, size, deepest
+        margin = np.minimum(self._edge_margin * heights_px(tracks), deepest / 2)
         deep = inside & (tracks.unseen_s == 0) & (to_edge_px(feet_px(tracks), zone, size) >= margin)
         outside = ~inside & (tracks.unseen_s == 0)
         before = self._entered.get(zone.name, set()) - set(tracks.track_id[outside].tolist())

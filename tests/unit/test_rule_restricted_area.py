@@ -71,6 +71,13 @@ def test_a_narrow_zone_can_still_be_entered() -> None:
     assert entered([309.0] * 10, zones=[passage]) == []  # at its edge
 
 
+def test_a_zone_drawn_anew_under_its_old_name_has_a_margin_of_its_own() -> None:
+    area = rule()
+    hall, passage = (zone(ZoneKind.RESTRICTED, x1, 0, x2, 1, name="back") for x1, x2 in ((0.2, 1), (0.48, 0.52)))
+    assert area.update(scene(0, Thing(1), zones=[hall])) == []
+    assert [t for t in range(1, 5) if area.update(scene(t, Thing(2), zones=[passage]))] != []
+
+
 def test_with_the_feet_below_the_picture_its_lower_edge_decides() -> None:
     near = zone(ZoneKind.RESTRICTED, 0, 0.8, 1, 1)
     far = zone(ZoneKind.RESTRICTED, 0, 0.3, 1, 0.8, name="far")
