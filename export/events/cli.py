@@ -45,6 +45,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code."""
     args = _parser().parse_args(argv)
     try:
+        if args.json and not args.json.parent.is_dir():
+            raise MissingInputError(f"{args.json}: the folder {args.json.parent} does not exist", hint="make it first")
         report = evaluate(
             args.folder,
             config=args.config,
@@ -108,6 +110,9 @@ def evaluate(
     answers = _toml(rules)
     fits = {str(k): tuple(map(str, v)) for k, v in answers.get("fits", {}).items()}
     truths = [t for t in read_truth(folder / "events.json") if only in t.path.name]
+    if not truths:
+        wanted = f" with {only!r} in its name" if only else ""
+        raise MissingInputError(f"{folder / 'events.json'} names no clip{wanted}: there is nothing to replay")
     unknown = sorted({e.what for t in truths for e in t.events} - set(fits))
     if unknown:
         raise DatasetError(
@@ -160,7 +165,7 @@ def read_truth(path: Path) -> list[Truth]:
             Truth(
                 path.parent / str(c["file"]),
                 str(c.get("scene") or scene_of(Path(c["file"]).stem)),
-                tuple(Event(str(e["what"]), float(e["start_s"]), float(e["end_s"])) for e in c["events"]),
+                tuple(_event(e) for e in c["events"]),
             )
             for c in clips
         ]
@@ -171,10 +176,17 @@ def read_truth(path: Path) -> list[Truth]:
             f"{path} cannot be used: {type(error).__name__}: {error}",
             hint='expected: {"clips": [{"file": ..., "events": [{"what": ..., "start_s": ..., "end_s": ...}]}]}',
         ) from error
-    missing = [t.path.name for t in truths if not t.path.is_file()]
+    missing = [str(t.path) for t in truths if not t.path.is_file()]
     if missing:
         raise MissingInputError(f"{path} names clips that are not there: {', '.join(missing)}")
     return truths
+
+
+def _event(told: Mapping[str, Any]) -> Event:
+    event = Event(str(told["what"]), float(told["start_s"]), float(told["end_s"]))
+    if not 0 <= event.start_s <= event.end_s < math.inf:
+        raise ValueError(f"an event from {event.start_s:g} to {event.end_s:g} s; allowed: 0 <= start_s <= end_s")
+    return event
 
 
 def table(report: Mapping[str, Any]) -> list[str]:
@@ -304,14 +316,11 @@ def _baseline(config: Path | None, baseline: Mapping[str, Any]) -> str:
     """The same configuration with all rules but the trivial one switched off."""
     kept: list[str] = []
     keep = True
-    if config:
-        for line in config.read_text(encoding="utf-8").splitlines():
-            if line.lstrip().startswith("["):
-                keep = not _DROP.match(line.strip())
-            if keep:
-                kept.append(line)
-    else:
-        kept = ["[[cameras]]", 'name = "replay"', 'source = "file:replayed"']
+    for line in _text_of(config).splitlines():
+        if line.lstrip().startswith("["):
+            keep = not _DROP.match(line.strip())
+        if keep:
+            kept.append(line)
     for rule, keys in baseline.get("rules", {}).items():
         kept += [f"[rules.{rule}]", *(f"{key} = {value}" for key, value in keys.items())]
     for rule in baseline.get("off", ()):

@@ -12,7 +12,7 @@ import pytest
 
 from edge.models.shipped import shipped_bundle
 from export.errors import DatasetError, ExportError, MissingInputError
-from export.events.cli import evaluate, read_truth, table
+from export.events.cli import evaluate, main, read_truth, table
 from tests.fakes.cameras import write_video
 
 RULES = Path(__file__).parents[2] / "export" / "events" / "rules.toml"
@@ -85,3 +85,25 @@ def test_what_the_truth_names_must_be_there(tmp_path: Path) -> None:
     (tmp_path / "events.json").write_text('{"clips": [{"file": 1}]}')
     with pytest.raises(DatasetError, match="cannot be used"):
         read_truth(place / "events.json")
+
+
+@pytest.mark.parametrize("times", [(5, 2), (-1, 2), (float("nan"), 2), (0, float("inf"))])
+def test_an_event_has_a_beginning_and_a_later_end(tmp_path: Path, times: tuple[float, float]) -> None:
+    place = folder(tmp_path, {"what": "helmet", "start_s": times[0], "end_s": times[1]})
+    with pytest.raises(DatasetError, match="allowed: 0 <= start_s <= end_s"):
+        read_truth(place / "events.json")
+
+
+def test_what_cannot_be_done_is_said_before_anything_is_replayed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = str(folder(tmp_path))
+    for options, words in (
+        (["--only", "elephant"], "names no clip with 'elephant' in its name"),
+        (["--config", str(tmp_path / "none.toml")], "none.toml cannot be read"),
+        (["--json", str(tmp_path / "none" / "report.json")], "does not exist"),
+    ):
+        assert main([place, *options]) != 0
+        said = capsys.readouterr().err
+        assert words in said
+        assert "quiet_1" not in said
