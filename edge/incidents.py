@@ -119,7 +119,7 @@ class Incidents:
         if silenced:
             observations = self._still_told(observations, silenced, t_mono_s, t_utc)
             mine = [key for key in self._open if key[0] == camera and key[1] not in self._never_silenced]
-            changes += [self._close(key, silenced, t_mono_s, t_utc) for key in mine]
+            changes += [self._end(key, silenced, t_mono_s, t_utc) for key in mine]
         for observation in observations:
             if isinstance(observation, Withheld):
                 self._suppress(observation.observation, observation.reason, t_mono_s, t_utc)
@@ -160,11 +160,21 @@ class Incidents:
         """An alert of this incident is safe on disk; from any thread. Only then does a cooldown follow."""
         self._acknowledged.put(incident_id)
 
-    def restore(self, incidents: Iterable[Incident], *, t_mono_s: float, t_utc: datetime) -> None:
-        """Take over incidents that were open before a restart: each goes on if seen again within 60 s."""
+    def restore(
+        self, incidents: Iterable[Incident], *, sources: Collection[str], t_mono_s: float, t_utc: datetime
+    ) -> list[IncidentChange]:
+        """Take over incidents that were open before a restart: each goes on if seen again within 60 s.
+
+        :param sources: cameras, and what stands in the place of a camera's name, that there are. What another one saw is over:
+            nobody would ever say so.
+        """
+        changes = []
         for incident in incidents:
             key = (incident.camera, incident.rule, incident.zone)
             self._open[key] = _Open(incident, t_mono_s, t_utc, _RESTORE_S, restored=True, alerted=True)
+            if incident.camera not in sources:
+                changes.append(self._close(key, f"{incident.camera} is not configured any more", t_mono_s, t_utc))
+        return changes
 
     def finish(self, *, reason: str, t_mono_s: float, t_utc: datetime) -> list[IncidentChange]:
         """Close everything: the source is over."""
@@ -241,6 +251,13 @@ class Incidents:
                 del self._unacknowledged[next(iter(self._unacknowledged))]
         return IncidentChange(ChangeKind.CLOSED, closed, t_mono_s, t_utc)
 
+    def _end(self, key: Key, reason: str, t_mono_s: float, t_utc: datetime) -> IncidentChange:
+        """Close it although its condition may hold: no cooldown follows."""
+        change = self._close(key, reason, t_mono_s, t_utc)
+        self._quiet.pop(key, None)
+        self._unacknowledged.pop(change.incident.incident_id, None)
+        return change
+
     def _end_what_is_to_end(self, camera: str, t_mono_s: float, t_utc: datetime) -> list[IncidentChange]:
         while not self._to_end.empty():  # this thread is the only reader
             incident_id, reason = self._to_end.get_nowait()
@@ -252,12 +269,7 @@ class Incidents:
         if not self._ending:
             return []
         mine = [k for k, o in self._open.items() if k[0] == camera and o.incident.incident_id in self._ending]
-        changes = []
-        for key in mine:
-            reason = self._ending[self._open[key].incident.incident_id]
-            changes.append(self._close(key, reason, t_mono_s, t_utc))
-            self._quiet.pop(key, None)
-            self._unacknowledged.pop(changes[-1].incident.incident_id, None)
+        changes = [self._end(key, self._ending[self._open[key].incident.incident_id], t_mono_s, t_utc) for key in mine]
         still = {o.incident.incident_id for o in self._open.values()}
         self._ending = {i: why for i, why in self._ending.items() if i in still}
         return changes
@@ -288,7 +300,9 @@ class Incidents:
             late = self._unacknowledged.pop(incident_id, None)
             if late:
                 key, until, severity = late
-                self._quiet[key] = (until, severity)
+                known = self._quiet.get(key)
+                if known is None or known[0] < until:  # a later one's alert may have been quicker to the disk
+                    self._quiet[key] = (until, severity)
             for open_ in self._open.values():
                 open_.alerted |= open_.incident.incident_id == incident_id
 

@@ -14,6 +14,7 @@ from edge.app.build_technician import build_acts
 from edge.app.control_socket import open_control
 from edge.app.figures import BoxFigures
 from edge.app.hand_over import hand_over
+from edge.app.inputs import BUTTON, ENCLOSURE
 from edge.app.watchdog import Stage
 from edge.clock import SystemClock, boot_id
 from edge.health.acts_routes import ActsRoutes
@@ -118,7 +119,8 @@ class Appliance:
         """Take over what was open when the box went down."""
         found = box.technician.walk.leave_out(box.storage.incidents.load_open(), box.storage.incidents)
         now_s, now_utc = self._clock.monotonic_s(), self._clock.utc_now()
-        box.pipeline.incidents.restore(found, t_mono_s=now_s, t_utc=now_utc)
+        sources = {camera.name for camera in box.cameras} | ({BUTTON, ENCLOSURE} if box.actions else set())
+        over = box.pipeline.incidents.restore(found, sources=sources, t_mono_s=now_s, t_utc=now_utc)
         for incident in found:
             # Its alert may not have reached the disk. Storing it again does nothing if it has: the id is the same.
             box.writer.put(Job(IncidentChange(ChangeKind.OPENED, incident, now_s, now_utc), None, Tracks.empty(), ()))
@@ -126,6 +128,8 @@ class Appliance:
                 f"incident {incident.incident_id} ({incident.rule}) was open when the service stopped",
                 extra={"kg": {"event": "incident_resumed", "incident_id": incident.incident_id, "rule": incident.rule}},
             )
+        for change in over:
+            box.writer.put(Job(change, None, Tracks.empty(), ()))
 
     @contextlib.contextmanager
     def _watched(

@@ -53,6 +53,30 @@ def test_maintenance_silences_a_running_box_and_why_tells_it(start: Any, run: An
     assert not any("new paint" in line for line in later.stdout.splitlines()), later.stdout
 
 
+def test_an_incident_of_a_camera_that_got_another_name_does_not_stay_open(start: Any, run: Any, config: Config) -> None:
+    config.cameras[0].update(name="north", loop=True)
+    config.tables["rules.loitering"] = {"dwell_s": 0.5}
+    config.tables["rules.restricted_area"] = {"enabled": False}
+    path = config.write()
+    box = start(path)
+    box.wait_for("output", name="led", on=True, timeout_s=90.0)
+    box.wait_for("alert_queued")
+    box.signal(signal.SIGKILL)
+    box.wait(10)
+    assert ", still open: one person" in run("why", "--config", path).stdout
+
+    config.cameras[0].update(name="entrance")
+    config.tables["rules.loitering"] = {"enabled": False}
+    path = config.write()
+    again = start(path)
+    again.wait_for("camera_live")
+    again.signal(signal.SIGTERM)
+    assert again.wait(20) == 0
+    assert again.said("output", name="led", on=True) == []
+    told = run("why", "--config", path).stdout
+    assert "(north is not configured any more): one person" in told, told
+
+
 def test_what_why_and_maintenance_refuse(run: Any, config: Config) -> None:
     path = config.write()
     for arguments in (

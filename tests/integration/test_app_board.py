@@ -177,7 +177,7 @@ def test_after_a_restart_the_same_loiterer_is_no_second_incident(tmp_path: Path)
     second = Kiosk(tmp_path, make_frames(60), boot="boot-2")
     found = second.store.load_open()
     assert [i.incident_id for i in found] == ["boot-1-i1"]
-    second.pipeline.incidents.restore(found, t_mono_s=99.0, t_utc=second.clock.utc_now())
+    second.pipeline.incidents.restore(found, sources=["lobby"], t_mono_s=99.0, t_utc=second.clock.utc_now())
     second.run()
     assert [i.incident_id for i in second.store.recent()] == ["boot-1-i1"]
     assert second.store.recent()[0].close_reason == "source ended"

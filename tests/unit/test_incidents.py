@@ -126,6 +126,23 @@ class TestCooldown:
         box.alert_queued("i1")
         assert feed(box, 7, observation(7)) == []
 
+    def test_one_that_comes_late_does_not_shorten_a_later_cooldown(self) -> None:
+        box = self.closed_after_alert(acknowledge=False)
+        feed(box, 7, observation(7))
+        box.alert_queued("i2")
+        feed(box, 60)
+        box.alert_queued("i1")
+        assert feed(box, 67, observation(67)) == []
+
+    def test_what_maintenance_has_ended_opens_after_it_as_if_it_had_just_begun(self) -> None:
+        box = incidents()
+        feed(box, 0, observation(0))
+        box.alert_queued("i1")
+        box.silence("maintenance")
+        assert kinds(feed(box, 1, observation(1))) == [CLOSED]
+        box.silence("")
+        assert kinds(feed(box, 2, observation(2))) == [OPENED]
+
     def test_an_unknown_acknowledgement_is_of_no_consequence(self) -> None:
         box = incidents()
         box.alert_queued("nobody")
@@ -140,7 +157,7 @@ class TestRestart:
 
     def test_an_incident_whose_condition_is_seen_again_goes_on_without_opening_again(self) -> None:
         box = incidents()
-        box.restore([self.before()], t_mono_s=100, t_utc=utc(100))
+        assert box.restore([self.before()], sources={"lobby"}, t_mono_s=100, t_utc=utc(100)) == []
         assert feed(box, 130) == []
         assert feed(box, 159, observation(159)) == []
         assert [i.incident_id for i in box.open_incidents] == ["i1"]
@@ -149,11 +166,17 @@ class TestRestart:
 
     def test_otherwise_it_is_closed_as_interrupted(self) -> None:
         box = incidents()
-        box.restore([self.before()], t_mono_s=100, t_utc=utc(100))
+        assert box.restore([self.before()], sources={"lobby"}, t_mono_s=100, t_utc=utc(100)) == []
         assert feed(box, 160) == []
         (change,) = feed(box, 160.1)
         assert change.kind is CLOSED
         assert change.incident.close_reason == "interrupted by a restart"
+
+    def test_what_a_camera_saw_that_is_not_there_any_more_is_over(self) -> None:
+        box = incidents()
+        (change,) = box.restore([self.before()], sources={"yard"}, t_mono_s=100, t_utc=utc(100))
+        assert (change.kind, change.incident.close_reason) == (CLOSED, "lobby is not configured any more")
+        assert box.open_incidents == ()
 
 
 def test_a_blind_camera_ends_nothing() -> None:
