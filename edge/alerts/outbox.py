@@ -20,7 +20,7 @@ from edge.errors import OutboxError
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Iterable
 
     from edge.alerts.database import Database
     from edge.alerts.outbox_rows import Entry, OutboxStats
@@ -276,6 +276,11 @@ class Outbox:
         """The newest alerts, newest first, for the technician. :raises OutboxError: the database cannot be read."""
         with self._database.reading() as db:
             return rows.newest(db, limit=limit, undelivered_only=undelivered_only)
+
+    def about(self, incident_ids: Iterable[str]) -> dict[str, list[Entry]]:
+        """The alerts of these incidents, each in the order of arrival. :raises OutboxError: the database cannot be read."""
+        with self._database.reading() as db:
+            return {incident_id: rows.about(db, incident_id) for incident_id in incident_ids}
 
     def pending_evidence(self) -> set[str]:
         """Paths of pictures that undelivered alerts still need. :raises OutboxError: the database cannot be read."""

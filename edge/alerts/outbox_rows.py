@@ -8,6 +8,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from edge.alerts.alert_json import decode_alert
+from edge.alerts.identity import alert_id
 from edge.types import Severity
 
 if TYPE_CHECKING:
@@ -91,6 +92,16 @@ def newest(db: sqlite3.Connection, *, limit: int, undelivered_only: bool) -> lis
     found = db.execute(
         f"SELECT {_COLUMNS} FROM outbox WHERE state != ? ORDER BY seq DESC LIMIT ?",  # noqa: S608 - a constant
         (DELIVERED if undelivered_only else "", limit),
+    ).fetchall()
+    return [_entry(row) for row in found]
+
+
+def about(db: sqlite3.Connection, incident_id: str) -> list[Entry]:
+    """One incident's alerts, in the order of arrival."""
+    name = alert_id(incident_id, "", Severity.INFO)  # what all of them begin with, the dot included
+    found = db.execute(
+        f"SELECT {_COLUMNS} FROM outbox WHERE alert_id >= ? AND alert_id < ? ORDER BY seq",  # noqa: S608 - a constant
+        (name, f"{name[:-1]}/"),  # what follows the dot
     ).fetchall()
     return [_entry(row) for row in found]
 

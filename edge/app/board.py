@@ -316,7 +316,7 @@ def _summary(report: Report) -> str:
 def _suppression(one: Suppression) -> str:
     where = f" in {one.zone}" if one.zone else ""
     times = "once" if one.count == 1 else f"{one.count} times until {one.t_utc:%H:%M:%S}"
-    return f"{one.since_utc:%Y-%m-%d %H:%M:%S} {one.rule}{where} ({one.severity.label}): {one.reason}, {times}"
+    return f"{one.since_utc:%Y-%m-%d %H:%M:%S} {one.camera}: {one.rule}{where} ({one.severity.label}): {one.reason}, {times}"
 
 
 def _incident(incident: Incident) -> dict[str, Any]:

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 ROLES = ("annotated", "closeup", "clean", "sheet")
 _SMALL_WIDTH = 240
 _SMALL_KEPT = 64
-_MAILS_LOOKED_AT = 300
 _FRESH_S = 1.5  # several who look at the page share one look at the card
 
 
@@ -127,10 +126,8 @@ class IncidentViews:
 
     def _described(self, incidents: Sequence[Incident]) -> list[dict[str, Any]]:
         verdicts = self._verdicts.of([i.incident_id for i in incidents])
-        mails: dict[str, list[Entry]] = {}
-        for entry in reversed(self._outbox.entries(limit=_MAILS_LOOKED_AT)):
-            mails.setdefault(entry.alert.incident_id if entry.alert else "", []).append(entry)
-        return [self._description(i, verdicts.get(i.incident_id, ""), mails.get(i.incident_id, [])) for i in incidents]
+        mails = self._outbox.about(i.incident_id for i in incidents)
+        return [self._description(i, verdicts.get(i.incident_id, ""), mails[i.incident_id]) for i in incidents]
 
     def _description(self, incident: Incident, verdict: str, mails: Sequence[Entry]) -> dict[str, Any]:
         peak = incident.peak
@@ -152,7 +149,7 @@ class IncidentViews:
             "test": verdict == "test",
             "verdict": verdict,
             "pictures": [role for role in ROLES if role in roles],
-            "told": "; ".join(_mail(m) for m in mails) or "no mail",
+            "told": "; ".join(_mail(m) for m in mails) or "no mail on record",
         }
 
 
@@ -161,6 +158,7 @@ def suppressed(latest: Callable[[], Sequence[Suppression]], limit: int) -> list[
     return [
         {
             "since": one.since_utc.isoformat(timespec="seconds"),
+            "camera": one.camera,
             "rule": one.rule,
             "title": title(one.rule),
             "zone": one.zone,

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 _AGO = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
-_LOOKED_AT = 500
+_MORE_THAN_KEPT = 10_000
 
 
 def why(config: Config, config_path: Path, *, since: str, clock: Clock | None = None) -> list[str]:
@@ -52,15 +52,13 @@ def why(config: Config, config_path: Path, *, since: str, clock: Clock | None = 
     try:
         boot = boot_id()
         outbox = Outbox(database, clock=clock, boot_id=boot, adopt_schedules=False)
-        mails: dict[str, list[Entry]] = {}
-        for entry in reversed(outbox.entries(limit=_LOOKED_AT)):
-            mails.setdefault(entry.alert_id.partition(".")[0], []).append(entry)
-        dated = [
-            (i.opened_utc, _incident_line(i, mails.get(i.incident_id, [])))
-            for i in IncidentStore(database, clock=clock, boot_id=boot).recent(_LOOKED_AT)
-            if (i.closed_utc or clock.utc_now()) >= begin
-        ]
-        dated += [(s.since_utc, _suppression_line(s)) for s in SuppressionStore(database).since(begin)]
+        recent = IncidentStore(database, clock=clock, boot_id=boot).recent(_MORE_THAN_KEPT)
+        incidents = [i for i in recent if (i.closed_utc or clock.utc_now()) >= begin]
+        mails = outbox.about(i.incident_id for i in incidents)
+        withheld = SuppressionStore(database).since(begin, limit=_MORE_THAN_KEPT)
+        only = config.cameras[0].name if len(config.cameras) == 1 else ""
+        dated = [(i.opened_utc, _incident_line(i, mails[i.incident_id], only)) for i in incidents]
+        dated += [(s.since_utc, _suppression_line(s, only)) for s in withheld]
         dated += [
             (p.began_utc, _maintenance_line(p))
             for p in MaintenanceStore(database, clock=clock, boot_id=boot).since(begin)
@@ -89,10 +87,10 @@ def parse_since(text: str, now: datetime) -> datetime:
     return when if when.tzinfo else when.replace(tzinfo=timezone.utc)
 
 
-def _incident_line(incident: Incident, mails: list[Entry]) -> str:
+def _incident_line(incident: Incident, mails: list[Entry], only: str) -> str:
     end = f"until {incident.closed_utc:%H:%M:%S} ({incident.close_reason})" if incident.closed_utc else "still open"
-    told = ", ".join(_mail(m) for m in mails) or "no mail"
-    return f"incident    {_where(incident.peak)} ({incident.severity.label}), {end}: {_evidence(incident.peak)}; {told}"
+    told = ", ".join(_mail(m) for m in mails) or "no mail on record"
+    return f"incident    {_where(incident.peak, only)} ({incident.severity.label}), {end}: {_evidence(incident.peak)}; {told}"
 
 
 def _mail(entry: Entry) -> str:
@@ -102,9 +100,9 @@ def _mail(entry: Entry) -> str:
     return f"mail ({step}) {entry.state}" + (f": {entry.last_error.partition(chr(10))[0]}" if entry.last_error else "")
 
 
-def _suppression_line(one: Suppression) -> str:
+def _suppression_line(one: Suppression, only: str) -> str:
     times = "once" if one.count == 1 else f"{one.count} times until {one.t_utc:%H:%M:%S}"
-    return f"suppressed  {_where(one.peak)} ({one.severity.label}), {times}: {one.reason}; {_evidence(one.peak)}"
+    return f"suppressed  {_where(one.peak, only)} ({one.severity.label}), {times}: {one.reason}; {_evidence(one.peak)}"
 
 
 def _maintenance_line(period: Period) -> str:
@@ -118,8 +116,10 @@ def _gap_line(gap: Gap) -> str:
     return f"not running {lasted}, until {gap.until_utc:%H:%M:%S} ({gap.reason}, {notice})"
 
 
-def _where(seen: Observation) -> str:
-    return f"{seen.rule} in {seen.zone}" if seen.zone else seen.rule
+def _where(seen: Observation, only: str) -> str:
+    """:param only: the only camera, which need not be named; "": there are several."""
+    zone = f" in {seen.zone}" if seen.zone else ""
+    return f"{seen.rule}{zone}" if seen.camera == only else f"{seen.rule}{zone} of {seen.camera}"
 
 
 def _evidence(seen: Observation) -> str:

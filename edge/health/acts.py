@@ -158,7 +158,7 @@ class Acts(Protocol):
         """What the page shows beside the health report.
 
         ``{"cameras": {"lobby": {"fps", "frame_age_s", "state", "withheld", "moved"}}, "incidents": (as incidents()),
-        "suppressed": [{"since", "rule", "zone", "severity", "reason", "count"}], "possible": (as possible())}``.
+        "suppressed": [{"since", "camera", "rule", "zone", "severity", "reason", "count"}], "possible": (as possible())}``.
         """
 
     def incidents(self, *, limit: int) -> list[Json]:

@@ -52,7 +52,7 @@ def render_glance(
         ]
         right = [
             card("incidents", "Incidents", _incidents(glance["incidents"], signed_in, now), live=True),
-            card("suppressed", "Seen, but not told", _suppressed(glance["suppressed"], now), live=True),
+            card("suppressed", "Seen, but not told", _suppressed(glance, now), live=True),
         ]
     elif trouble:
         left = [card("trouble", "More cannot be shown", f"<p>{escape(trouble)}</p>")]
@@ -151,11 +151,14 @@ def verdict_buttons(one: Mapping[str, Any]) -> str:
     return f'<div class="row script small" role="group" aria-label="Verdict on {escape(one["title"])}"><span class="soft">Alarm was</span>{buttons}</div>'
 
 
-def _suppressed(suppressed: list[Mapping[str, Any]], now: datetime) -> str:
+def _suppressed(glance: Mapping[str, Any], now: datetime) -> str:
+    suppressed = glance["suppressed"]
     if not suppressed:
         return '<p class="soft">Nothing was held back.</p>'
+    several = len(glance["cameras"]) > 1
     rows = "".join(
-        f"<li><b>{escape(one['title'])}</b>{' in ' + escape(one['zone']) if one['zone'] else ''}: "
+        f"<li><b>{escape(one['title'])}</b>{' in ' + escape(one['zone']) if one['zone'] else ''}"
+        f"{' of ' + escape(one['camera']) if several else ''}: "
         f"{escape(one['reason'])}<div class='small soft'>{when(one['since'], now)}, "
         f"{'once' if one['count'] == 1 else str(one['count']) + ' times'}</div></li>"
         for one in suppressed[:8]

@@ -145,7 +145,7 @@ def test_a_walk_test_over_http_ends_in_a_record(box: Box) -> None:
     assert state["on"]
     assert box.ask("POST", "/acts/maintenance", json={"on": True, "minutes": 5, "reason": "x"}).status_code == 409
     eventually(lambda: any(r["fired"] for r in box.told("/acts/walk-test")["rules"]))
-    assert [i["told"] for i in box.told("/incidents")["incidents"] if i["test"]][0] == "no mail"  # noqa: RUF015
+    assert [i["told"] for i in box.told("/incidents")["incidents"] if i["test"]][0] == "no mail on record"  # noqa: RUF015
     assert not box.ask("POST", "/acts/walk-test", json={"on": False}).json()["on"]
     record = eventually(lambda: box.told("/acts/walk-test/records")["records"])[0]
     assert record["technician"] == "Anna"

@@ -173,6 +173,37 @@ def test_why_tells_incidents_suppressions_and_maintenance_in_order(tmp_path: Pat
     assert "maintenance" in first  # never ended by anybody: the service is not there to do it
 
 
+def test_why_finds_the_mails_of_every_incident_and_names_the_camera_where_there_are_several(
+    tmp_path: Path, clock: FakeClock
+) -> None:
+    database = open_database(tmp_path, clock=clock)
+    numbers = (f"i{n}" for n in range(1, 1000))
+    box = Incidents(new_id=numbers.__next__, close_after_s=0.1, cooldown_s=0.0)
+    incidents = IncidentStore(database, clock=clock, boot_id=BOOT)
+    outbox = Outbox(database, clock=clock, boot_id=BOOT)
+    for t in range(520):
+        now = START_UTC + timedelta(seconds=t)
+        seen = [observation(t, camera="yard")] if t % 2 == 0 else []
+        for change in box.update("yard", seen, t_mono_s=t, t_utc=now):
+            incidents.save(change)
+            told = f"{change.incident.incident_id}.{change.kind.value}"
+            outbox.enqueue(replace(make_alert(change.incident.incident_id), alert_id=told))
+        held = Withheld(observation(t, camera="hall", zone=f"zone{t}"), "of no interest")
+        box.update("hall", [held], t_mono_s=t, t_utc=now)
+        SuppressionStore(database, run=str(t)).save(box.suppressions[-1:])
+    assert len(outbox.about(["i1"])["i1"]) == 2, "not those of i10 and the like"
+    database.close()
+
+    two = config(tmp_path)
+    two.cameras.append(two.cameras[0].model_copy(update={"name": "hall"}))
+    lines = why(two, tmp_path / "kiosk.toml", since="1h", clock=clock)
+    told = [line for line in lines if "  incident    " in line]
+    assert len(told) == 260
+    assert all(line.endswith("mail (opened) waiting, mail (closed) waiting") for line in told)
+    assert "incident    loitering in lobby of yard (low)" in told[0]
+    assert sum("suppressed  loitering in zone" in line and "of hall (low)" in line for line in lines) == 520
+
+
 def test_why_without_a_state_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(StateError, match=r"kiosk\.db"):
         why(config(tmp_path), tmp_path / "kiosk.toml", since="1h")

@@ -224,6 +224,18 @@ def test_maintenance_is_in_the_big_words(site: Site) -> None:
     assert "End maintenance" in text
 
 
+def test_what_was_held_back_is_shown_with_its_reason_and_of_several_cameras_with_which(site: Site) -> None:
+    held = {"since": "2026-03-01T02:00:00+00:00", "camera": "yard", "rule": "loitering", "title": "Loitering"}
+    held |= {"zone": "gate", "severity": "low", "reason": "cooldown", "count": 3}
+    one = site.acts.glance_answer
+    for cameras, words in (
+        ({}, "<b>Loitering</b> in gate: cooldown"),
+        ({"yard": one["cameras"]["lobby"]}, "in gate of yard: c"),
+    ):
+        site.acts.glance_answer = {**one, "suppressed": [held], "cameras": {**one["cameras"], **cameras}}
+        assert words in site.ask("GET", "/").text
+
+
 def test_withheld_pictures_can_be_released_and_only_then(site: Site) -> None:
     assert "confirm-masks" not in site.ask("GET", "/").text
     turned = {"fps": 5.0, "frame_age_s": 0.1, "state": "live", "withheld": True}
