@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from edge.types import I64, Bool, Scene
 
 PART_OF_THE_ROOM = "it is where such a thing is also seen while nobody is near"
-NOT_MOVED = "it has not moved since it was first seen"
+NOT_MOVED = "it has not moved lately, and without that it is not sure enough"
 SURE = 0.6
 """A score from which on hardly a box was false on photographs: such a weapon counts also where a hand keeps it still."""
 

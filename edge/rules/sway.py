@@ -27,13 +27,15 @@ class _Way:
     def spread(self) -> tuple[float, float]:
         """How far it has moved, and the longest side it had, px.
 
-        A box that only grows or shrinks at one side stands still: of two opposite sides the one that moves less counts.
+        As far as opposite sides move together: a box that grows or shrinks stands still, whether at one side or at both, and so
+        does one whose sides tremble each for itself, as a detector's do about what it is not sure of.
         """
         boxes = np.array(self.sights)[:, 1:]
-        low, high = np.percentile(boxes, _MOST, axis=0)
-        sides = high - low
-        longest = float(longer_side(boxes).max())
-        return float(np.hypot(min(sides[0], sides[2]), min(sides[1], sides[3]))), longest
+        centre, size = (boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]
+        low, high = np.percentile(np.hstack([centre, size]), _MOST, axis=0)
+        spread = high - low
+        together = np.maximum(spread[:2] - spread[2:] / 2, 0.0)
+        return float(np.hypot(*together)), float(size.max())
 
 
 class Sway:
@@ -58,32 +60,36 @@ class Sway:
         moved = np.zeros(len(boxes), np.bool_)
         fresh = []
         for k, box in enumerate(boxes.astype(np.float64).tolist()):
-            size = max(box[2] - box[0], box[3] - box[1])
-            way = self._nearest(box, reach=_REACH * size, before_s=t_s)
+            way = self._nearest(box, before_s=t_s)
             if way is None:
-                fresh.append((k, box, size))
+                fresh.append((k, box))
                 continue
             way.sights.append((t_s, *box))
             while way.sights[0][0] <= t_s - self._window_s:
                 way.sights.popleft()
             spread, longest = way.spread()
             moved[k] = spread >= MOVED * longest
-        for k, box, size in fresh:
-            left = self._nearest(box, reach=_JUMP * size, before_s=t_s)
+        for k, box in fresh:
+            left = self._nearest(box, before_s=t_s, jumps=True)
             moved[k] = left is not None and left.sights[-1][0] >= t_s - _JUMP_S
-        self._ways += [_Way(deque([(t_s, *box)])) for _, box, _ in fresh]
+        self._ways += [_Way(deque([(t_s, *box)])) for _, box in fresh]
         return moved
 
-    def _nearest(self, box: list[float], *, reach: float, before_s: float) -> _Way | None:
-        """The way whose newest sight is nearest, within ``reach`` px; not one that has got a sight of this very moment."""
+    def _nearest(self, box: list[float], *, before_s: float, jumps: bool = False) -> _Way | None:
+        """The way whose newest sight is nearest, within reach; not one that has got a sight of this very moment.
+
+        :param jumps: reach as of a thing that moves fast, by the smaller of the two: what is much larger is another thing.
+        """
         ways = [w for w in self._ways if w.sights[-1][0] < before_s]
         if not ways:
             return None
         newest = np.array([w.sights[-1][1:] for w in ways])
         off = (newest[:, :2] + newest[:, 2:] - np.array(box[:2]) - np.array(box[2:])) / 2
         away = np.hypot(off[:, 0], off[:, 1])
-        best = int(np.argmin(away))
-        return ways[best] if away[best] < reach else None
+        size = max(box[2] - box[0], box[3] - box[1])
+        reach = _JUMP * np.minimum(longer_side(newest), size) if jumps else np.full(len(ways), _REACH * size)
+        near = away < reach
+        return ways[int(np.argmin(np.where(near, away, np.inf)))] if near.any() else None
 
 
 def longer_side(boxes: F32 | F64) -> F64:

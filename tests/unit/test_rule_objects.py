@@ -69,6 +69,17 @@ def test_a_doubtful_thing_beside_a_hand_that_does_not_move_is_a_part_of_the_mach
     assert {type(o) for o in a_gun(0.45, sways_px=6)} == {Observation}
 
 
+def test_the_reason_is_true_also_of_what_was_brought_there() -> None:
+    rule, found = firearm(), list[Observation | Withheld]()
+    for k in range(60):
+        gun = Thing(2, x=340 + 3 * min(k, 10), feet=250, height=40, cls=KNIFE, holder=1, score=0.45)
+        found += rule.update(scene(k * 0.2, Thing(1), gun))
+    assert isinstance(found[0], Observation), "it counts while it is brought"
+    assert isinstance(found[-1], Withheld)
+    assert "lately" in found[-1].reason
+    assert "since" not in found[-1].reason
+
+
 @pytest.mark.parametrize("fps", [2, 2.5, 4, 5, 8, 10, 15])
 @pytest.mark.parametrize("look_s", [None, 0.4])
 def test_a_slot_that_is_never_surely_a_weapon_never_alarms(fps: float, look_s: float | None) -> None:

@@ -68,6 +68,42 @@ def test_a_box_that_grows_at_one_side_stands_still() -> None:
         assert told(sway, k * 0.1, box(100, 100 - tall / 2, height=tall)) == [False]
 
 
+@pytest.mark.parametrize("fps", [2, 5, 15])
+def test_a_trembling_box_stands_still(fps: int) -> None:
+    """By three pixels either way, of eighty, and by six now and then: each side for itself, as a detector's does of what it is not sure of."""
+    for seed in range(20):
+        sway, rng = Sway(window_s=3.0), np.random.default_rng(seed)
+        for k in range(20 * fps):
+            shaky = np.array(box(300, 100, width=80, height=40)) + rng.normal(0, 3, 4)
+            assert told(sway, k / fps, tuple(shaky)) == [False], (seed, k)
+
+
+@pytest.mark.parametrize("fps", [2, 5, 15])
+def test_what_sways_by_a_quarter_of_its_size_has_moved_however_its_box_trembles(fps: int) -> None:
+    answers = []
+    for seed in range(10):
+        sway, rng = Sway(window_s=3.0), np.random.default_rng(seed)
+        for k in range(10 * fps):
+            along = 10 * np.sin(2 * np.pi * 0.6 * k / fps + seed)
+            shaky = np.array(box(300 + along, 100 + along / 2, width=80, height=40)) + rng.normal(0, 1.6, 4)
+            answers.append(told(sway, k / fps, tuple(shaky))[0] or k < fps)
+    assert np.mean(answers) > 0.9
+
+
+@pytest.mark.parametrize("every", [2, 3, 5])
+def test_a_close_up_over_a_slot_is_no_movement_of_the_slot(every: int) -> None:
+    sway = Sway(window_s=3.0)
+    for k in range(60):
+        seen = box(104, 102, width=90, height=80) if k % every == 1 else box(100)
+        assert told(sway, k * 0.2, seen) == [False], k
+
+
+def test_what_appears_far_from_a_small_thing_for_its_size_is_not_the_same_grown_large() -> None:
+    sway = Sway(window_s=3.0)
+    assert told(sway, 0.0, box(100)) == [False]
+    assert told(sway, 0.2, box(300, width=150, height=150)) == [False]
+
+
 def test_two_things_beside_each_other_have_ways_of_their_own() -> None:
     sway = Sway(window_s=3.0)
     for k in range(15):
