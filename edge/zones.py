@@ -5,6 +5,8 @@ lower edge and that point, the lowest visible one, decides in their place. Where
 feet (a bench, a desk, another person) the lowest visible point decides too: the person then seems to stand farther
 back than they do, so draw zones for what the camera can see of people there. For an object in a hand its own bottom
 centre decides too.
+
+Who is in front of the machine is in the lobby, also where that zone was drawn beside the lobby's; the service side is not.
 """
 
 from __future__ import annotations
@@ -41,6 +43,13 @@ class ZoneMap:
         self._start: F64 = np.stack(padded).astype(np.float64)
         self._end: F64 = np.roll(self._start, -1, axis=1)
         self._ignored = np.array([z.kind is ZoneKind.IGNORE for z in own])
+        self._elsewhere = [k for k, z in enumerate(own) if z.kind in {ZoneKind.LOBBY, ZoneKind.RESTRICTED}]
+        lobbies = [k for k, z in enumerate(own) if z.kind is ZoneKind.LOBBY]
+        # Each machine with the lobby whose middle is nearest to its own.
+        self._machines = [
+            (k, min(lobbies, key=lambda lobby: float(np.hypot(*(_middle(own[lobby]) - middle)))))
+            for k, middle in ((k, _middle(z)) for k, z in enumerate(own) if z.kind is ZoneKind.MACHINE)
+        ]
 
     @property
     def doors(self) -> list[F32]:
@@ -56,7 +65,12 @@ class ZoneMap:
         """Which zone holds which track: bool (Z, M). ``size``: (width, height) of the frame in pixels."""
         if not len(tracks):
             return np.zeros((len(self.zones), 0), np.bool_)
-        return self._contains(feet(tracks, size))
+        found = self._contains(feet(tracks, size))
+        if self._machines:
+            elsewhere = found[self._elsewhere].any(axis=0)
+            for machine, lobby in self._machines:
+                found[lobby] |= found[machine] & ~elsewhere
+        return found
 
     def counted(self, tracks: Tracks, size: tuple[int, int]) -> Bool:
         """Tracks (M,) that stand in no ``ignore`` zone."""
@@ -67,6 +81,11 @@ class ZoneMap:
 
     def _contains(self, points: F64) -> Bool:
         return contains(self._start, self._end, points)
+
+
+def _middle(zone: Zone) -> F32:
+    middle: F32 = (zone.polygon.min(axis=0) + zone.polygon.max(axis=0)) / 2
+    return middle
 
 
 def contains(start: F64, end: F64, points: F64) -> Bool:

@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-from fakes.scenes import SIZE, Thing, tracks, zone
+import pytest
+from fakes.scenes import PERSON, SIZE, Thing, scene, tracks, zone
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edge.rules.loitering import Loitering
 from edge.types import Zone, ZoneKind
 from edge.zones import WHOLE_PICTURE, ZoneMap
 
@@ -26,6 +28,29 @@ def test_without_zones_the_whole_picture_is_a_lobby() -> None:
 def test_a_restricted_zone_alone_leaves_the_whole_picture_a_lobby() -> None:
     zones = [zone(ZoneKind.RESTRICTED, 0, 0, 0.5, 1)]
     assert where(zones, Thing(1, x=100), Thing(2, x=500)) == [[True, False], [True, True]]
+
+
+def test_who_is_at_the_machine_is_in_the_lobby_also_where_its_zone_was_drawn_beside_it() -> None:
+    hall, machine = zone(ZoneKind.LOBBY, 0, 0, 0.5, 1), zone(ZoneKind.MACHINE, 0.5, 0, 0.8, 1)
+    yard = zone(ZoneKind.LOBBY, 0, 0, 0.1, 0.1, name="yard")
+    behind = zone(ZoneKind.RESTRICTED, 0.7, 0, 1, 1)
+    inside, at_it, behind_it = Thing(1, x=100), Thing(2, x=400), Thing(3, x=500)
+    assert where([yard, hall, machine, behind], inside, at_it, behind_it) == [
+        [False, False, False],
+        [True, True, False],
+        [False, True, True],
+        [False, False, True],
+    ]
+
+
+@pytest.mark.parametrize("gap", [0.0, 0.02])
+def test_using_a_machine_beside_the_lobby_is_part_of_one_stay(gap: float) -> None:
+    zones = [zone(ZoneKind.LOBBY, 0, 0, 0.5, 1), zone(ZoneKind.MACHINE, 0.5 + gap, 0, 0.8, 1)]
+    rule = Loitering(person_classes={PERSON}, dwell_s=1000, escalate_s=1000, machine_dwell_s=10, window_dwell_s=1000)
+    places = [200.0] * 15 + [400.0] * 30 + [200.0] * 15
+    found = [o for k, x in enumerate(places) for o in rule.update(scene(k * 0.2, Thing(1, x=x), zones=zones))]
+    assert found[0].t_mono_s == pytest.approx(10.2, abs=0.21)
+    assert found[0].zone == "lobby"
 
 
 def test_zones_of_other_cameras_do_not_count() -> None:
