@@ -75,7 +75,7 @@ class PersonDownTable(_Rule):
 
     severity: SeverityName = "high"
     down_s: Seconds = 10.0
-    low: Score = 0.65
+    low: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] = 0.65
     wide: Annotated[float, Field(gt=0, le=3, allow_inf_nan=False)] = 1.1
 
 
@@ -105,6 +105,16 @@ class SeenTable(_Rule):
     min_score: Score = 0.0
     seen_s: Seconds = 0.6
     window_s: PositiveSeconds = 3.0
+
+    @model_validator(mode="after")
+    def _can_be_reached(self) -> SeenTable:
+        for key in ("seen_s", "score_s"):
+            value = getattr(self, key, 0.0)
+            if value >= self.window_s:
+                raise ValueError(
+                    f"{key} ({value:g}) must be less than window_s ({self.window_s:g}): a window holds no more than itself"
+                )
+        return self
 
 
 class FirearmTable(SeenTable):
