@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import json
-import os
-import sys
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import cv2
-
-from edge.annotate import annotate
-from edge.app.build import build_detector, build_incidents, build_line
+from edge.app.build import PERSON, build_detector, build_incidents, build_line
+from edge.app.film import Film
 from edge.cameras.file import EPOCH, VideoFile
 from edge.clock import SystemClock
 from edge.errors import CameraEnded, KioskError, StateError
@@ -22,15 +17,11 @@ from edge.pipeline import Pipeline
 from edge.types import ChangeKind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable
     from pathlib import Path
 
     from edge.config import Config
-    from edge.pipeline import Judged
-    from edge.types import Incident, IncidentChange
-
-# What OpenCV's own encoders can write everywhere: VP8 plays in any browser, MPEG-4 part 2 in any player.
-_CODECS = {".webm": "VP80", ".mp4": "mp4v", ".avi": "MJPG"}
+    from edge.types import IncidentChange
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +50,13 @@ def replay(
     :param camera: whose zones and rate count; empty: the first camera of the configuration.
     :param video: also write an annotated video here (.webm, .mp4, .avi).
     :raises SourceNotFound, SourceInvalid: the clip cannot be read.
-    :raises ConfigError: no such camera, or a kind of video file that cannot be written.
+    :raises KioskError: no such camera, or a video file that cannot be written.
     """
     table = next((c for c in config.cameras if c.name == camera or not camera), None)
     if table is None:
         raise KioskError(f"no camera named {camera!r}", hint=f"allowed: {', '.join(c.name for c in config.cameras)}")
+    if video and video.exists() and clip.exists() and video.samefile(clip):
+        raise StateError(f"{video} is the clip itself", hint="name another file: the recording would be lost")
     source = VideoFile(clip, name=table.name, max_fps=table.max_fps)
     fps = source.fps  # opens the file: a bad clip is told before the model is loaded
     detector = build_detector(config, config_path)
@@ -78,7 +71,7 @@ def replay(
         clock_synced=lambda: True,
     )
     shown = min(table.max_fps, fps or table.max_fps)
-    film = _Film(video, shown, detector.classes) if video else None
+    film = Film(video, shown, detector.classes, zones=line.zones, person=PERSON) if video else None
     began_wall, began_cpu, last = time.perf_counter(), time.process_time(), 0.0
     last_utc = EPOCH
     try:
@@ -146,57 +139,3 @@ def plain_line(change: IncidentChange) -> str:
         f"{change.t_mono_s:8.1f} s  {change.kind.value:9}  {incident.rule}{where} ({incident.severity.label}): "
         f"{peak.what} {peak.value:.3g} {peak.unit}, limit {peak.threshold:.3g}"
     )
-
-
-class _Film:
-    """An annotated video, opened with the first picture."""
-
-    def __init__(self, path: Path, fps: float, classes: Sequence[str]) -> None:
-        if path.suffix.lower() not in _CODECS:
-            raise StateError(
-                f"{path}: cannot write {path.suffix or 'a file without ending'}", hint="allowed: " + ", ".join(_CODECS)
-            )
-        if not path.parent.is_dir():
-            raise StateError(f"{path}: the folder {path.parent} does not exist", hint="make it first")
-        self._path, self._fps, self._classes = path, fps, classes
-        self._writer: cv2.VideoWriter | None = None
-
-    def add(self, judged: Judged, open_incidents: Sequence[Incident]) -> None:
-        hot = {t for o in judged.observations for t in o.track_ids}
-        notes = {int(t): f"{a:.0f} s" for t, a in zip(judged.tracks.track_id, judged.tracks.age_s, strict=True)}
-        state = "; ".join(f"{i.rule} ({i.severity.label})" for i in open_incidents) or "nothing unusual"
-        picture = annotate(
-            judged.frame.image,
-            judged.tracks,
-            classes=self._classes,
-            zones=judged.zones,
-            alarmed=hot,
-            notes=notes,
-            caption=[f"{judged.frame.t_mono_s:6.1f} s   {state}"],
-        )
-        picture = picture[: picture.shape[0] // 2 * 2, : picture.shape[1] // 2 * 2]  # encoders want even sizes
-        if self._writer is None:
-            code = cv2.VideoWriter.fourcc(*_CODECS[self._path.suffix.lower()])
-            with _quiet():
-                self._writer = cv2.VideoWriter(str(self._path), code, self._fps, (picture.shape[1], picture.shape[0]))
-            if not self._writer.isOpened():
-                raise StateError(f"{self._path}: cannot be written", hint="is the folder writable, and is there room?")
-        self._writer.write(picture)
-
-    def close(self) -> None:
-        if self._writer is not None:
-            self._writer.release()
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """OpenCV's encoder prints a harmless remark about the codec's tag, past every logging switch."""
-    sys.stderr.flush()
-    kept, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(null, 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(null)

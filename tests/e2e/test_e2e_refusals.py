@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,6 +44,16 @@ def test_replay_of_a_missing_file(run: Any, tmp_path: Path) -> None:
 def test_run_on_a_text_file_named_mp4(run: Any, config: Config, not_a_video: Path) -> None:
     config.cameras[0]["source"] = str(not_a_video)
     _refused(run("run", "--config", config.write()), EX_DATAERR, "shopping list.mp4")
+
+
+def test_the_film_of_a_replay_does_not_overwrite_the_recording(run: Any, tmp_path: Path) -> None:
+    clip = tmp_path / "night.mp4"
+    shutil.copy(CLIP, clip)
+    before = clip.read_bytes()
+    (tmp_path / "link.mp4").symlink_to(clip)
+    for film in (clip, tmp_path / "link.mp4"):
+        _refused(run("replay", clip, "--video", film), EX_CANTCREAT, "is the clip itself")
+        assert clip.read_bytes() == before
 
 
 def test_replay_of_a_text_file_named_mp4(run: Any, not_a_video: Path) -> None:

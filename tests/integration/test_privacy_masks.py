@@ -20,9 +20,9 @@ from edge.alerts.evidence import EvidenceStore
 from edge.alerts.incident_store import IncidentStore
 from edge.alerts.outbox import Outbox
 from edge.alerts.writer import WriterWorker
+from edge.app.film import Film
 from edge.app.hand_over import AlertMaker, Annotator, close_up, hand_over
 from edge.app.mask_confirmation import MaskKeeper, confirm_masks
-from edge.app.replay import _Film
 from edge.closeup import closeup_box
 from edge.errors import CameraLost
 from edge.incidents import Incidents
@@ -190,7 +190,7 @@ def test_the_loop_keeps_only_masked_pictures_for_later(tmp_path: Path) -> None:
 def test_the_film_of_a_replay_shows_none(tmp_path: Path) -> None:
     box = Box(tmp_path)
     box.run(1.0)
-    film = _Film(tmp_path / "out.avi", 5.0, ("person",))
+    film = Film(tmp_path / "out.avi", 5.0, ("person",), zones=ZoneMap("hall", []), person="person")
     for judged in box.judged:
         film.add(judged, ())
     film.close()
