@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _SOFTWARE = f"kiosk-guard {__version__}"
+_STEP = timedelta(seconds=2)  # more than this between two clocks is a clock that was set
 
 
 class Annotator:
@@ -118,12 +120,19 @@ class AlertMaker:
         incident, synced = change.incident, self._clock.synchronised()
         if change.kind is ChangeKind.OPENED and not synced:
             self._undated.add(incident.incident_id)
-        corrected = synced and incident.incident_id in self._undated
+        ended_s, stepped = incident.closed_mono_s, False
+        if ended_s is not None and incident.closed_utc is not None:
+            lasted = timedelta(seconds=ended_s - incident.opened_mono_s)
+            stepped = (
+                abs(incident.closed_utc - incident.opened_utc - lasted) > _STEP + lasted / 1000
+            )  # a clock that is led gently goes wrong by half of that
+            if stepped and not synced:  # nobody knows which of the two is right, but how long it lasted is known
+                return replace(incident, closed_utc=incident.opened_utc + lasted), False
+        corrected = synced and (stepped or incident.incident_id in self._undated)
         if change.kind is ChangeKind.CLOSED:
             self._undated.discard(incident.incident_id)
         if not corrected:
             return incident, False
-        ended_s = incident.closed_mono_s
         return replace(
             incident,
             opened_utc=utc_of(incident.opened_mono_s, self._clock),

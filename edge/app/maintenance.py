@@ -16,6 +16,7 @@ from edge.types import Alert, Severity
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime
 
     from edge.clock import Clock
 
@@ -137,7 +138,7 @@ class MaintenanceKeeper:
         """Begin and end as one incident of its own, so that the mails hang together."""
         incident_id = f"maintenance-{period.began_utc:%Y%m%d-%H%M%S}-{period.number}"
         ended = period.ended_utc if kind == "closed" else None
-        lasted = period.minutes if ended is None else (ended - period.began_utc).total_seconds() / 60
+        lasted = period.minutes if ended is None else self._lasted_min(period, ended)
         why = period.reason if ended is None else f"{period.reason}; it ended because {period.end_reason}"
         return Alert(
             alert_id=alert_id(incident_id, kind, Severity.INFO),
@@ -160,6 +161,13 @@ class MaintenanceKeeper:
             model=self.model,
             software=f"kiosk-guard {__version__}",
         )
+
+    def _lasted_min(self, period: Period, ended: datetime) -> float:
+        """Minutes; what the wall clock says, unless it was set meanwhile."""
+        lasted, most = (ended - period.began_utc).total_seconds() / 60, period.minutes
+        if period.boot_id == self._boot_id != "":
+            most = min(most, (self._clock.monotonic_s() - period.began_mono_s) / 60)
+        return lasted if 0 <= lasted <= most else most
 
     def _run(self) -> None:
         while not self._clock.wait(self._stop, _EVERY_S):

@@ -149,6 +149,18 @@ def test_setting_the_clock_by_a_day_neither_ends_nor_prolongs_it(bench: Bench, s
     assert bench.on
     bench.after(101)
     assert not bench.on
+    assert (bench.mails[-1].kind, bench.mails[-1].value) == ("closed", 30.0)
+
+
+@pytest.mark.parametrize("step_s", [86_400, -86_400])
+def test_switched_off_after_the_clock_was_set_it_lasted_as_long_as_it_did(bench: Bench, step_s: float) -> None:
+    bench.command("on", minutes=30, reason="clock")
+    bench.after(300)
+    bench.clock.step_wall(step_s)
+    bench.after(300)
+    bench.command("off")
+    bench.after(1)
+    assert bench.mails[-1].value == pytest.approx(10.0, abs=0.1)
 
 
 def test_it_outlasts_a_restart_and_a_reboot_but_not_its_time(bench: Bench) -> None:

@@ -64,6 +64,26 @@ def test_what_began_before_the_clock_was_set_is_told_in_the_right_time_afterward
     assert (end.opened_utc, [label for label, _ in end.extra]) == (UTC, ["Ended because"])
 
 
+@pytest.mark.parametrize("day_s", [86_400, -86_400])
+@pytest.mark.parametrize("synced", [True, False])
+def test_a_clock_that_is_set_meanwhile_does_not_change_how_long_it_lasted(day_s: float, synced: bool) -> None:
+    clock = FakeClock(synced=synced)
+    make = AlertMaker("m 1", "boot-1", clock, closed_from=Severity.LOW)
+    incident = make_incident(opened_s=clock.monotonic_s())
+    make(make_change(incident), ())
+    clock.advance(10)
+    clock.step_wall(day_s)
+    clock.advance(30)
+    ended = replace(incident, closed_utc=clock.utc_now(), closed_mono_s=clock.monotonic_s(), close_reason="over")
+    clock.advance(5)
+    over = make(replace(make_change(ended, ChangeKind.CLOSED), t_utc=clock.utc_now()), ())
+    assert over is not None
+    assert over.closed_utc is not None
+    assert over.closed_utc - over.opened_utc == timedelta(seconds=40)
+    assert over.opened_utc == (UTC + timedelta(seconds=day_s) if synced else UTC)
+    assert ("Corrected" in dict(over.extra)) is synced
+
+
 @pytest.mark.parametrize(("score", "alarmed", "shown"), [(0.45, False, False), (0.45, True, True), (0.7, False, True)])
 def test_a_doubtful_thing_is_in_the_picture_only_of_an_alert_about_it(score: float, alarmed: bool, shown: bool) -> None:
     draw = Annotator(FakeDetector())
