@@ -9,7 +9,7 @@ import numpy as np
 from edge.track.motion import to_corners
 
 if TYPE_CHECKING:
-    from edge.types import F32, F64, Bool
+    from edge.types import F32, F64, I64, Bool
 
 _MIN_IOU = 0.25
 _REACH = 0.35  # heights that a detection may be off its prediction at once ...
@@ -20,6 +20,8 @@ _MAX_LOG_RATIO = 0.6  # heights of the same person differ by less than a factor 
 _HAND = 0.15  # of its holder's height a hand may move at once, however small the thing in it, ...
 _WALK_PER_S = 0.8  # ... and a body with it in a second ...
 _MAX_HAND = 0.6  # ... up to here
+_AT_HAND = 0.2  # heights outside a person's box within which they may hold a thing
+_HIDDEN_SHARE = 0.4  # of a box, from which on somebody nearer hides it
 _INSIDE, _AS_TALL, _SAME_FEET = 0.9, 0.85, 0.1  # of its area, of the other's height, of the heights
 _MAX_LOG_RATIO_THING = 0.9  # a thing turns in the hand
 
@@ -83,6 +85,26 @@ def doubles(xyxy: F32, score: F32) -> Bool:
         np.abs(xyxy[:, None, 3] - xyxy[None, :, 3]) < _SAME_FEET * tall
     )
     found: Bool = (inside & alike & (score[None, :] > score[:, None])).any(axis=1)
+    return found
+
+
+def at_hand(things: F64, people: F64) -> tuple[I64, Bool]:
+    """Of each thing (T, 4) the nearest of people (P, 4), both as centre and size, and whether they may hold it: (T,), (T,)."""
+    # Arm's length is about 0.4 of a person's height; the hand may be outside the box that a detector draws.
+    off = np.maximum(np.abs(things[:, None, :2] - people[None, :, :2]) - people[None, :, 2:] / 2, 0)
+    away = np.hypot(off[..., 0], off[..., 1]) / np.maximum(people[None, :, 3], 1.0)
+    nearest = np.argmin(away, axis=1)
+    within: Bool = away[np.arange(len(things)), nearest] < _AT_HAND
+    return nearest, within
+
+
+def behind(expected: F32, front: F32) -> Bool:
+    """Which boxes (N, 4) are expected behind one of (F, 4) that is nearer, and hides most of them: (N,)."""
+    back, nearer = expected.astype(np.float64), front.astype(np.float64)
+    sides = np.minimum(back[:, None, 2:], nearer[None, :, 2:]) - np.maximum(back[:, None, :2], nearer[None, :, :2])
+    shared = np.prod(np.maximum(sides, 0), axis=2)
+    area = np.maximum(np.prod(back[:, 2:] - back[:, :2], axis=1), 1.0)
+    found: Bool = ((shared > _HIDDEN_SHARE * area[:, None]) & (nearer[None, :, 3] > back[:, None, 3])).any(axis=1)
     return found
 
 

@@ -13,19 +13,18 @@ import numpy as np
 
 from edge.track.assignment import assign
 from edge.track.exits import Exits
-from edge.track.likeness import MAX_REACH, doubles, unlike_people, unlike_things
-from edge.track.motion import Motion, to_centre, to_corners
+from edge.track.followed import Followed
+from edge.track.likeness import MAX_REACH, at_hand, behind, doubles, unlike_people, unlike_things
+from edge.track.motion import to_centre, to_corners
 from edge.types import F32, F64, I64, Bool, Detections, Tracks
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
 _BLIND_S = 2.0  # between two frames this long nobody is taken for gone, at a slow rate with frames dropped
-_BEHIND_S = 10.0  # somebody behind somebody else is remembered for longer ...
-_HIDDEN_SHARE = 0.4  # ... while this share of the box is covered
+_BEHIND_S = 10.0  # somebody behind somebody else is remembered for longer
 _SETTLED_S = 2.0  # who is first seen later than this after the first frame has come in
 _CROWDED = 60  # tracks from which on a doubtful thing starts none: a picture full of them says nothing
-_AT_HAND = 0.2  # heights outside a person's box within which they may hold a thing
 _CLEAR = 0.4  # a cost below this leaves no doubt ...
 _LIKELY = 0.55  # ... and below this little
 _SAME_LOG_RATIO = 0.35  # a faint box is as tall as the last sure one but for a factor of 1.4
@@ -80,22 +79,9 @@ class Tracker:
         self._exits = exits or Exits()
         self._person_classes = tuple(sorted(person_classes))
         self.held_classes = tuple(sorted(held_classes))  # may be replaced: from the next frame on
-        self._motion = Motion()
-        self._next_id = 1
+        self._all = Followed()
         self._now_s: float | None = None
         self._began_s = 0.0
-        self._id: I64 = np.zeros(0, np.int64)
-        self._box: F32 = np.zeros((0, 4), np.float32)
-        self._first_box: F32 = np.zeros((0, 4), np.float32)
-        self._score: F32 = np.zeros(0, np.float32)
-        self._class: I64 = np.zeros(0, np.int64)
-        self._first_s: F64 = np.zeros(0)
-        self._last_s: F64 = np.zeros(0)
-        self._sure_s: F64 = np.zeros(0)  # last seen by more than a faint box ...
-        self._sure_box: F32 = np.zeros((0, 4), np.float32)  # ... and as which
-        self._missed_s: F64 = np.zeros(0)  # when first missed since last seen; inf: seen in the newest frame
-        self._hits: I64 = np.zeros(0, np.int64)
-        self._confirmed: Bool = np.zeros(0, np.bool_)
 
     @property
     def exits(self) -> Exits:
@@ -108,7 +94,9 @@ class Tracker:
 
         Of a doubtful glimpse on the furniture an empty room must not be watched as if somebody were in it.
         """
-        doubtful = _among(self._class, self.held_classes) & ~(self._confirmed & (self._score >= self._new_score))
+        doubtful = _among(self._all.class_id, self.held_classes) & ~(
+            self._all.confirmed & (self._all.score >= self._new_score)
+        )
         return int(np.count_nonzero(~doubtful))
 
     def update(self, detections: Detections, t_mono_s: float, *, size: tuple[int, int] | None = None) -> Tracks:
@@ -122,18 +110,18 @@ class Tracker:
         if self._now_s is None:
             self._began_s = now
         dt = 0.0 if self._now_s is None else now - self._now_s
-        if not len(self._id) and not len(detections):
+        if not len(self._all) and not len(detections):
             self._now_s = now
             return NOBODY
         detections = self._without_doubles(detections)
-        self._motion.predict(dt, self._last_s < (self._now_s or now))
+        self._all.motion.predict(dt, self._all.last_s < (self._now_s or now))
         self._now_s = now
 
         # How sure a thing must be was measured for its class, and a rule weighs it over time; nobody is made up by one.
         confident = (detections.score >= self._new_score) | _among(detections.class_id, self.held_classes)
-        if len(self._id) > _CROWDED:
+        if len(self._all) > _CROWDED:
             confident = detections.score >= self._new_score
-        free_track = np.ones(len(self._id), np.bool_)
+        free_track = np.ones(len(self._all), np.bool_)
         free_detection = np.ones(len(detections), np.bool_)
         # Who is clearly who comes first: else a false box beside a person would shift everybody by one. A weak box
         # keeps somebody alive who is where expected; it does not lead them elsewhere.
@@ -141,10 +129,12 @@ class Tracker:
             self._match(detections, stage & free_detection, free_track, free_detection, now, limit=limit)
         if detections.faint is not None:
             self._continue(detections.faint, free_track, now, size)
-        self._start(detections, confident & free_detection, now)
+        fresh = confident & free_detection
+        if fresh.any():
+            self._all.start(detections.where(fresh), now)
         if free_track.any():
             missed = free_track.nonzero()[0]  # started ones come after all others
-            self._missed_s[missed] = np.minimum(self._missed_s[missed], now)
+            self._all.missed_s[missed] = np.minimum(self._all.missed_s[missed], now)
             self._forget(now, size)
         return self._published(now)
 
@@ -171,38 +161,43 @@ class Tracker:
             return
         measured = to_centre(detections.xyxy[d])
         cost = self._cost(t, measured, now)
-        cost[(cost > limit) | (self._class[t][:, None] != detections.class_id[d])] = np.inf
+        cost[(cost > limit) | (self._all.class_id[t][:, None] != detections.class_id[d])] = np.inf
         if faint:
-            tall = np.maximum(self._sure_box[t, 3:] - self._sure_box[t, 1:2], 1.0)
+            tall = np.maximum(self._all.sure_box[t, 3:] - self._all.sure_box[t, 1:2], 1.0)
             cost[np.abs(np.log(tall / np.maximum(measured[:, 3], 1.0))) > _SAME_LOG_RATIO] = np.inf
         row, col = assign(cost)
         if not len(row):
             return
         track, det = t[row], d[col]
-        self._motion.correct(track, measured[col])
-        self._box[track] = detections.xyxy[det]
-        self._last_s[track] = now
-        self._missed_s[track] = np.inf
+        self._all.motion.correct(track, measured[col])
+        self._all.box[track] = detections.xyxy[det]
+        self._all.last_s[track] = now
+        self._all.missed_s[track] = np.inf
         free_track[track] = False
         free_detection[det] = False
         if faint:  # of age, score and sure place it says nothing
             return
-        self._score[track] = detections.score[det]
-        self._sure_s[track] = now
-        self._sure_box[track] = detections.xyxy[det]
-        self._hits[track] += 1
-        for new in track[~self._confirmed[track]]:
-            if self._hits[new] >= 2 and now - self._first_s[new] >= self._confirm_s:
-                self._confirmed[new] = True
+        self._all.score[track] = detections.score[det]
+        self._all.sure_s[track] = now
+        self._all.sure_box[track] = detections.xyxy[det]
+        self._all.hits[track] += 1
+        for new in track[~self._all.confirmed[track]]:
+            if self._all.hits[new] >= 2 and now - self._all.first_s[new] >= self._confirm_s:
+                self._all.confirmed[new] = True
                 self._learn_exit(int(new))
 
     def _continue(self, faint: Detections, free_track: Bool, now: float, size: tuple[int, int] | None) -> None:
         """A faint box where somebody is clearly expected, and of their size, shows that they are still there."""
-        unsure_s = now - self._sure_s
-        may = free_track & self._confirmed & (unsure_s <= self._faint_s) & _among(self._class, self._person_classes)
+        unsure_s = now - self._all.sure_s
+        may = (
+            free_track
+            & self._all.confirmed
+            & (unsure_s <= self._faint_s)
+            & _among(self._all.class_id, self._person_classes)
+        )
         overdue = may & (unsure_s > self._exit_remember_s)
         if size is not None and overdue.any():
-            may &= ~(overdue & self._exits.at_exit(self._sure_box, size))
+            may &= ~(overdue & self._exits.at_exit(self._all.sure_box, size))
         if not may.any():
             return
         missed, every = may.copy(), np.ones(len(faint), np.bool_)
@@ -211,28 +206,28 @@ class Tracker:
 
     def _learn_exit(self, new: int) -> None:
         """Where somebody comes from out of nothing there is a way out too; at the start everybody does."""
-        if self._first_s[new] - self._began_s < _SETTLED_S or self._class[new] not in self._person_classes:
+        if self._all.first_s[new] - self._began_s < _SETTLED_S or self._all.class_id[new] not in self._person_classes:
             return
-        lost = np.isfinite(self._missed_s) & self._confirmed
-        first = self._first_box[new]
-        away = np.abs(self._box[lost] - first)
+        lost = np.isfinite(self._all.missed_s) & self._all.confirmed
+        first = self._all.first_box[new]
+        away = np.abs(self._all.box[lost] - first)
         if not (away[:, [0, 3]].max(axis=1, initial=0.0) < MAX_REACH * (first[3] - first[1])).any():
             self._exits.appeared(first)
 
     def _cost(self, tracks: I64, measured: F64, now: float) -> F64:
         """How unlike each track's prediction each measurement is, 0..1; (T, D), ``inf`` where out of reach."""
-        cost = self._unlike(tracks, self._motion.position[tracks], measured, now)
+        cost = self._unlike(tracks, self._all.motion.position[tracks], measured, now)
         # Out of sight people stop and turn: they may as well be where they were last seen.
-        lost = np.isfinite(self._missed_s[tracks])
+        lost = np.isfinite(self._all.missed_s[tracks])
         if lost.any():
-            there = self._unlike(tracks[lost], to_centre(self._box[tracks[lost]]), measured, now)
+            there = self._unlike(tracks[lost], to_centre(self._all.box[tracks[lost]]), measured, now)
             cost[lost] = np.minimum(cost[lost], there)
         return cost
 
     def _unlike(self, tracks: I64, expected: F64, measured: F64, now: float) -> F64:
-        unseen_s = now - self._last_s[tracks]
+        unseen_s = now - self._all.last_s[tracks]
         cost = unlike_people(expected, measured, unseen_s)
-        thing = ~_among(self._class[tracks], self._person_classes)
+        thing = ~_among(self._all.class_id[tracks], self._person_classes)
         if thing.any():
             cost[thing] = unlike_things(
                 expected[thing], measured, unseen_s[thing], holder_tall=self._holder_tall(expected[thing])
@@ -241,85 +236,55 @@ class Tracker:
 
     def _holder_tall(self, things: F64) -> F64:
         """Height (T,) of the person nearest to each thing (T, 4: centre and size), 0 where nobody is within reach."""
-        people = to_centre(self._box[_among(self._class, self._person_classes)])
+        people = to_centre(self._all.box[_among(self._all.class_id, self._person_classes)])
         if not len(people):
             return np.zeros(len(things))
-        off = np.maximum(np.abs(things[:, None, :2] - people[None, :, :2]) - people[None, :, 2:] / 2, 0)
-        away = np.hypot(off[..., 0], off[..., 1]) / np.maximum(people[None, :, 3], 1.0)
-        nearest = np.argmin(away, axis=1)
-        found: F64 = np.where(away[np.arange(len(things)), nearest] < _AT_HAND, people[nearest, 3], 0.0)
+        nearest, within = at_hand(things, people)
+        found: F64 = np.where(within, people[nearest, 3], 0.0)
         return found
-
-    def _start(self, detections: Detections, mask: Bool, now: float) -> None:
-        n = int(np.count_nonzero(mask))
-        if not n:
-            return
-        self._motion.add(to_centre(detections.xyxy[mask]))
-        self._id = np.concatenate([self._id, np.arange(self._next_id, self._next_id + n, dtype=np.int64)])
-        self._next_id += n
-        self._box = np.concatenate([self._box, detections.xyxy[mask]])
-        self._first_box = np.concatenate([self._first_box, detections.xyxy[mask]])
-        self._score = np.concatenate([self._score, detections.score[mask]])
-        self._class = np.concatenate([self._class, detections.class_id[mask]])
-        self._first_s = np.concatenate([self._first_s, np.full(n, now)])
-        self._last_s = np.concatenate([self._last_s, np.full(n, now)])
-        self._sure_s = np.concatenate([self._sure_s, np.full(n, now)])
-        self._sure_box = np.concatenate([self._sure_box, detections.xyxy[mask]])
-        self._missed_s = np.concatenate([self._missed_s, np.full(n, np.inf)])
-        self._hits = np.concatenate([self._hits, np.ones(n, np.int64)])
-        self._confirmed = np.concatenate([self._confirmed, np.zeros(n, np.bool_)])
 
     def _forget(self, now: float, size: tuple[int, int] | None) -> None:
         # From the first frame that misses them: time without frames proves nothing, up to a point.
-        missing = np.maximum(now - self._missed_s, now - self._last_s - _BLIND_S)
-        limit = np.where(self._confirmed, self._remember_s, self._tentative_s)
+        missing = np.maximum(now - self._all.missed_s, now - self._all.last_s - _BLIND_S)
+        limit = np.where(self._all.confirmed, self._remember_s, self._tentative_s)
         late = missing > limit
-        if (late & self._confirmed).any():
-            limit[late & self._confirmed & self._behind_others()] = _BEHIND_S
+        if (late & self._all.confirmed).any():
+            limit[late & self._all.confirmed & self._behind_others()] = _BEHIND_S
         keep = missing <= limit
         overdue = missing > self._exit_remember_s
         if size is not None and overdue.any():
-            keep &= ~(overdue & self._exits.at_exit(self._box, size))
+            keep &= ~(overdue & self._exits.at_exit(self._all.box, size))
         if keep.all():
             return
-        self._motion.keep(keep)
-        self._id, self._box, self._score = self._id[keep], self._box[keep], self._score[keep]
-        self._class, self._first_s, self._last_s = self._class[keep], self._first_s[keep], self._last_s[keep]
-        self._first_box = self._first_box[keep]
-        self._sure_s, self._sure_box = self._sure_s[keep], self._sure_box[keep]
-        self._hits, self._confirmed, self._missed_s = self._hits[keep], self._confirmed[keep], self._missed_s[keep]
+        self._all.keep(keep)
 
     def _behind_others(self) -> Bool:
         """Which tracks (M,) are expected behind somebody nearer who is in sight: they may well still be there."""
-        expected = to_corners(self._motion.position).astype(np.float64)
-        seen = np.isinf(self._missed_s) & _among(self._class, self._person_classes)
-        front = self._box[seen].astype(np.float64)
-        sides = np.minimum(expected[:, None, 2:], front[None, :, 2:]) - np.maximum(
-            expected[:, None, :2], front[None, :, :2]
-        )
-        shared = np.prod(np.maximum(sides, 0), axis=2)
-        area = np.maximum(np.prod(expected[:, 2:] - expected[:, :2], axis=1), 1.0)
-        nearer = front[None, :, 3] > expected[:, None, 3]
-        behind: Bool = ((shared > _HIDDEN_SHARE * area[:, None]) & nearer).any(axis=1)
-        return behind
+        seen = np.isinf(self._all.missed_s) & _among(self._all.class_id, self._person_classes)
+        return behind(to_corners(self._all.motion.position), self._all.box[seen])
 
     def _published(self, now: float) -> Tracks:
         # A knife that flickers past may be seen once in each place: it is told as often as it is seen.
-        glimpsed = (self._last_s == now) & _among(self._class, self.held_classes)
-        m = (self._confirmed | glimpsed).nonzero()[0]
-        last_s, track_id, class_id, xyxy = self._last_s[m], self._id[m], self._class[m], self._box[m]
+        glimpsed = (self._all.last_s == now) & _among(self._all.class_id, self.held_classes)
+        m = (self._all.confirmed | glimpsed).nonzero()[0]
+        last_s, track_id, class_id, xyxy = (
+            self._all.last_s[m],
+            self._all.track_id[m],
+            self._all.class_id[m],
+            self._all.box[m],
+        )
         unseen = last_s != now
         if unseen.any():  # what is seen is shown as seen; what is not, where it is expected
-            xyxy[unseen] = to_corners(self._motion.position[m[unseen]])
+            xyxy[unseen] = to_corners(self._all.motion.position[m[unseen]])
         return Tracks(
             track_id=track_id,
             xyxy=xyxy,
-            score=self._score[m],
+            score=self._all.score[m],
             class_id=class_id,
-            age_s=now - self._first_s[m],
+            age_s=now - self._all.first_s[m],
             unseen_s=now - last_s,
             holder_id=self._holders(track_id, xyxy, class_id),
-            first_xyxy=self._first_box[m],
+            first_xyxy=self._all.first_box[m],
         )
 
     def _holders(self, track_id: I64, xyxy: F32, class_id: I64) -> I64:
@@ -328,12 +293,7 @@ class Tracker:
         people = _among(class_id, self._person_classes).nonzero()[0] if len(things) else things
         if not len(people) or not len(things):
             return holder
-        body, thing = to_centre(xyxy[people]), to_centre(xyxy[things])
-        # Arm's length is about 0.4 of a person's height; the hand may be outside the box that a detector draws.
-        off = np.maximum(np.abs(thing[:, None, :2] - body[None, :, :2]) - body[None, :, 2:] / 2, 0)
-        away = np.hypot(off[..., 0], off[..., 1]) / np.maximum(body[None, :, 3], 1.0)
-        nearest = np.argmin(away, axis=1)
-        within = away[np.arange(len(things)), nearest] < _AT_HAND
+        nearest, within = at_hand(to_centre(xyxy[things]), to_centre(xyxy[people]))
         holder[things[within]] = track_id[people[nearest[within]]]
         return holder
 
