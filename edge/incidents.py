@@ -123,6 +123,7 @@ class Incidents:
         for observation in observations:
             if isinstance(observation, Withheld):
                 self._suppress(observation.observation, observation.reason, t_mono_s, t_utc)
+                self._doubt(observation.observation, t_mono_s, t_utc)
                 continue
             if always:
                 self._quiet.pop((observation.camera, observation.rule, observation.zone), None)
@@ -214,6 +215,12 @@ class Incidents:
         if worse or (seen.severity, seen.value) > (incident.peak.severity, incident.peak.value):
             open_.incident = replace(incident, peak=seen, severity=max(seen.severity, incident.severity))
         return IncidentChange(ChangeKind.ESCALATED, open_.incident, t_mono_s, t_utc) if worse else None
+
+    def _doubt(self, seen: Observation, t_mono_s: float, t_utc: datetime) -> None:
+        """What nobody can vouch for opens nothing; nor can anybody vouch that what is open is over."""
+        open_ = self._open.get((seen.camera, seen.rule, seen.zone))
+        if open_ is not None:
+            open_.last_s, open_.last_utc = t_mono_s, t_utc
 
     def _maybe_open(self, key: Key, seen: Observation, t_mono_s: float, t_utc: datetime) -> IncidentChange | None:
         until, severity = self._quiet.get(key, (t_mono_s, Severity.INFO))

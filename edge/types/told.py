@@ -50,7 +50,7 @@ class Observation:
 
 @dataclass(frozen=True, slots=True)
 class Withheld:
-    """What a rule sees but cannot vouch for, and why (``reason``): recorded as suppressed, never an incident."""
+    """What a rule sees but cannot vouch for, and why (``reason``): recorded as suppressed; it opens no incident, and ends none."""
 
     observation: Observation
     reason: str

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.incidents import Incidents
-from edge.types import ChangeKind, Incident, IncidentChange, Observation, Severity
+from edge.types import ChangeKind, Incident, IncidentChange, Observation, Severity, Withheld
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -177,6 +177,22 @@ class TestRestart:
         (change,) = box.restore([self.before()], sources={"yard"}, t_mono_s=100, t_utc=utc(100))
         assert (change.kind, change.incident.close_reason) == (CLOSED, "lobby is not configured any more")
         assert box.open_incidents == ()
+
+
+def test_what_is_withheld_opens_nothing_and_ends_nothing() -> None:
+    box = incidents()
+
+    def doubted(t: float) -> list[IncidentChange]:
+        return box.update("lobby", [Withheld(observation(t, value=99), "doubtful")], t_mono_s=t, t_utc=utc(t))
+
+    assert doubted(0) == []
+    assert box.open_incidents == ()
+    assert kinds(feed(box, 1, observation(1))) == [OPENED]
+    assert [c for t in range(2, 30) for c in doubted(t)] == []
+    assert box.open_incidents[0].peak.value == 1
+    (change,) = feed(box, 35)
+    assert (change.kind, change.incident.closed_mono_s) == (CLOSED, 29)
+    assert sum(s.count for s in box.suppressions) == 29
 
 
 def test_a_blind_camera_ends_nothing() -> None:
