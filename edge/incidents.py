@@ -12,6 +12,7 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from edge.suppressions import Suppression, Suppressions
 from edge.types import ChangeKind, Incident, IncidentChange, Observation, Severity, Withheld
 
 if TYPE_CHECKING:
@@ -21,31 +22,10 @@ if TYPE_CHECKING:
 Key = tuple[str, str, str]
 
 _RESTORE_S = 60.0  # after a restart a condition has this long to be seen again
-_KEPT = 200  # suppressions remembered for people who ask "why was there no alert?"
-_SAME_S = 30.0  # the same again within this long is one suppression that goes on
+_MOST_UNACKNOWLEDGED = 200
 
 COOLDOWN = "cooldown"
 MAINTENANCE = "maintenance"
-
-
-@dataclass(frozen=True, slots=True)
-class Suppression:
-    """Observations of one kind that became no incident, for one ``reason``.
-
-    ``count``: how many in a row, the first at ``since_utc``, the last at ``t_utc``; ``severity`` and ``peak`` of the
-    worst. ``number`` counts suppressions since the start.
-    """
-
-    number: int
-    camera: str
-    rule: str
-    zone: str
-    severity: Severity
-    reason: str
-    since_utc: datetime
-    t_utc: datetime
-    count: int
-    peak: Observation
 
 
 @dataclass(slots=True)
@@ -92,11 +72,9 @@ class Incidents:
         self._to_end: queue.SimpleQueue[tuple[str, str]] = queue.SimpleQueue()
         self._forget_cooldowns = threading.Event()
         self._ending: dict[str, str] = {}  # incident id -> why
-        self._suppressed: dict[int, Suppression] = {}  # by number
-        self._going_on: dict[tuple[Key, str], tuple[int, float]] = {}  # number, last seen
+        self._suppressions = Suppressions()
         self._silenced = ""
         self.opened_total: Counter[tuple[str, str]] = Counter()
-        self.suppressed_total: Counter[str] = Counter()
 
     def update(
         self,
@@ -122,7 +100,7 @@ class Incidents:
             changes += [self._end(key, silenced, t_mono_s, t_utc) for key in mine]
         for observation in observations:
             if isinstance(observation, Withheld):
-                self._suppress(observation.observation, observation.reason, t_mono_s, t_utc)
+                self._suppressions.note(observation.observation, observation.reason, t_mono_s, t_utc)
                 self._doubt(observation.observation, t_mono_s, t_utc)
                 continue
             if always:
@@ -189,7 +167,12 @@ class Incidents:
     @property
     def suppressions(self) -> tuple[Suppression, ...]:
         """The latest suppressed observations, in the order in which they began."""
-        return tuple(self._suppressed.values())
+        return self._suppressions.latest
+
+    @property
+    def suppressed_total(self) -> Counter[str]:
+        """How many there were since the start, by reason."""
+        return self._suppressions.total
 
     def _still_told(
         self, observations: Sequence[Observation | Withheld], reason: str, t_mono_s: float, t_utc: datetime
@@ -200,7 +183,7 @@ class Incidents:
             if isinstance(one, Observation) and one.rule in self._never_silenced:
                 told.append(replace(one, severity=min(one.severity, Severity.LOW)))
             else:
-                self._suppress(_seen(one), reason, t_mono_s, t_utc)
+                self._suppressions.note(_seen(one), reason, t_mono_s, t_utc)
         return told
 
     def _observe(self, seen: Observation, t_mono_s: float, t_utc: datetime) -> IncidentChange | None:
@@ -225,7 +208,7 @@ class Incidents:
     def _maybe_open(self, key: Key, seen: Observation, t_mono_s: float, t_utc: datetime) -> IncidentChange | None:
         until, severity = self._quiet.get(key, (t_mono_s, Severity.INFO))
         if t_mono_s < until and seen.severity <= severity:
-            self._suppress(seen, COOLDOWN, t_mono_s, t_utc)
+            self._suppressions.note(seen, COOLDOWN, t_mono_s, t_utc)
             return None
         self._quiet.pop(key, None)
         incident = Incident(
@@ -254,7 +237,7 @@ class Incidents:
             self._quiet[key] = (until, closed.severity)
         else:
             self._unacknowledged[closed.incident_id] = (key, until, closed.severity)
-            while len(self._unacknowledged) > _KEPT:
+            while len(self._unacknowledged) > _MOST_UNACKNOWLEDGED:
                 del self._unacknowledged[next(iter(self._unacknowledged))]
         return IncidentChange(ChangeKind.CLOSED, closed, t_mono_s, t_utc)
 
@@ -280,26 +263,6 @@ class Incidents:
         still = {o.incident.incident_id for o in self._open.values()}
         self._ending = {i: why for i, why in self._ending.items() if i in still}
         return changes
-
-    def _suppress(self, seen: Observation, reason: str, t_mono_s: float, t_utc: datetime) -> None:
-        what = ((seen.camera, seen.rule, seen.zone), reason)
-        number, last_s = self._going_on.get(what, (0, -_SAME_S))
-        known = self._suppressed.get(number)
-        if known and t_mono_s - last_s <= _SAME_S:
-            worse = (seen.severity, seen.value) > (known.peak.severity, known.peak.value)
-            peak = seen if worse else known.peak
-            self._suppressed[number] = replace(
-                known, t_utc=t_utc, count=known.count + 1, severity=peak.severity, peak=peak
-            )
-        else:
-            self.suppressed_total[reason] += 1
-            number = sum(self.suppressed_total.values())
-            self._suppressed[number] = Suppression(
-                number, seen.camera, seen.rule, seen.zone, seen.severity, reason, t_utc, t_utc, 1, seen
-            )
-            if len(self._suppressed) > _KEPT:
-                del self._suppressed[next(iter(self._suppressed))]
-        self._going_on[what] = (number, t_mono_s)
 
     def _take_acknowledgements(self) -> None:
         while not self._acknowledged.empty():  # this thread is the only reader

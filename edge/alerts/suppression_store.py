@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from edge.incidents import Suppression
+from edge.suppressions import Suppression
 from edge.types import Observation, Severity
 
 if TYPE_CHECKING:

@@ -44,8 +44,8 @@ if TYPE_CHECKING:
     from edge.app.maintenance import MaintenanceKeeper
     from edge.cameras.interface import Camera
     from edge.clock import Clock
-    from edge.incidents import Suppression
     from edge.pipeline import Pipeline
+    from edge.suppressions import Suppression
     from edge.types import Incident
 
 _REFRESH_S = 2.0

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from edge.alerts.verdict_store import VerdictStore
     from edge.alerts.viewing import PictureDesk
     from edge.clock import Clock
-    from edge.incidents import Suppression
+    from edge.suppressions import Suppression
     from edge.types import Incident
 
 ROLES = ("annotated", "closeup", "clean", "sheet")

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from edge.alerts.maintenance_store import Period
     from edge.alerts.outbox_rows import Entry
     from edge.clock import Clock
-    from edge.incidents import Suppression
+    from edge.suppressions import Suppression
     from edge.types import Incident, Observation
 
 _AGO = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd])")

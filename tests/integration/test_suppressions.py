@@ -19,8 +19,9 @@ from edge.alerts.suppression_store import SuppressionStore
 from edge.app.why import parse_since, why
 from edge.config import Config
 from edge.errors import KioskError, StateError
-from edge.incidents import Incidents, Suppression
+from edge.incidents import Incidents
 from edge.models.shipped import shipped_bundle
+from edge.suppressions import Suppression
 from edge.types import ChangeKind, Severity, Withheld
 
 if TYPE_CHECKING:
