@@ -23,6 +23,7 @@ Key = tuple[str, str, str]
 
 _RESTORE_S = 60.0  # after a restart a condition has this long to be seen again
 _MOST_UNACKNOWLEDGED = 200
+_GAP_S = 2.0  # between two frames; a longer gap is time in which nobody looked
 
 COOLDOWN = "cooldown"
 MAINTENANCE = "maintenance"
@@ -34,15 +35,19 @@ class _Open:
     last_s: float
     last_utc: datetime
     grace_s: float
+    unwatched_s: float = 0.0  # since then
     restored: bool = False
     alerted: bool = False
+
+    def seen(self, t_mono_s: float, t_utc: datetime) -> None:
+        self.last_s, self.last_utc, self.unwatched_s = t_mono_s, t_utc, 0.0
 
 
 class Incidents:
     """All incidents of one box.
 
     :param new_id: makes incident ids, unique for ever.
-    :param close_after_s: an incident closes when its condition was not seen for this long.
+    :param close_after_s: an incident closes when its condition was not seen for this long, although somebody looked.
     :param cooldown_s: after an incident whose alert was queued has closed, the same rule and zone stays quiet for
         this long, unless the new severity is higher.
     :param close_after_by_rule: exceptions to ``close_after_s``.
@@ -73,6 +78,7 @@ class Incidents:
         self._forget_cooldowns = threading.Event()
         self._ending: dict[str, str] = {}  # incident id -> why
         self._suppressions = Suppressions()
+        self._looked_s: dict[str, float] = {}  # camera -> when it was last looked at
         self._silenced = ""
         self.opened_total: Counter[tuple[str, str]] = Counter()
 
@@ -92,6 +98,7 @@ class Incidents:
         ``always``: neither :meth:`silence` nor a cooldown holds these back (somebody presses the panic button).
         """
         self._take_acknowledgements()
+        self._count_unwatched(camera, t_mono_s, blind=blind)
         changes = self._end_what_is_to_end(camera, t_mono_s, t_utc)
         silenced = "" if always else self._silenced
         if silenced:
@@ -109,7 +116,7 @@ class Incidents:
             if change:
                 changes.append(change)
         for key, open_ in [] if blind else list(self._open.items()):
-            if key[0] == camera and t_mono_s - open_.last_s > open_.grace_s:
+            if key[0] == camera and t_mono_s - open_.last_s - open_.unwatched_s > open_.grace_s:
                 reason = "interrupted by a restart" if open_.restored else "condition ended"
                 changes.append(self._close(key, reason, t_mono_s, t_utc))
         return changes
@@ -174,6 +181,16 @@ class Incidents:
         """How many there were since the start, by reason."""
         return self._suppressions.total
 
+    def _count_unwatched(self, camera: str, t_mono_s: float, *, blind: bool) -> None:
+        """What nobody could see is not over for that: a camera that hangs ends nothing."""
+        gap_s = t_mono_s - self._looked_s.get(camera, t_mono_s)
+        self._looked_s[camera] = t_mono_s
+        unwatched_s = gap_s if blind else gap_s - _GAP_S
+        if unwatched_s > 0:
+            for key, open_ in self._open.items():
+                if key[0] == camera:
+                    open_.unwatched_s += unwatched_s
+
     def _still_told(
         self, observations: Sequence[Observation | Withheld], reason: str, t_mono_s: float, t_utc: datetime
     ) -> list[Observation | Withheld]:
@@ -191,7 +208,7 @@ class Incidents:
         open_ = self._open.get(key)
         if open_ is None:
             return self._maybe_open(key, seen, t_mono_s, t_utc)
-        open_.last_s, open_.last_utc = t_mono_s, t_utc
+        open_.seen(t_mono_s, t_utc)
         open_.grace_s, open_.restored = self._by_rule.get(seen.rule, self._close_after_s), False
         incident = open_.incident
         worse = seen.severity > incident.severity
@@ -203,7 +220,7 @@ class Incidents:
         """What nobody can vouch for opens nothing; nor can anybody vouch that what is open is over."""
         open_ = self._open.get((seen.camera, seen.rule, seen.zone))
         if open_ is not None:
-            open_.last_s, open_.last_utc = t_mono_s, t_utc
+            open_.seen(t_mono_s, t_utc)
 
     def _maybe_open(self, key: Key, seen: Observation, t_mono_s: float, t_utc: datetime) -> IncidentChange | None:
         until, severity = self._quiet.get(key, (t_mono_s, Severity.INFO))

@@ -23,8 +23,16 @@ def incidents(**kwargs: float) -> Incidents:
     return Incidents(new_id=lambda: f"i{next(numbers)}", close_after_by_rule={"slow": 20.0}, **values)
 
 
-def feed(box: Incidents, t_s: float, *seen: Observation, camera: str = "lobby") -> list[IncidentChange]:
+def look(box: Incidents, t_s: float, *seen: Observation, camera: str = "lobby") -> list[IncidentChange]:
+    """One frame."""
     return box.update(camera, seen, t_mono_s=t_s, t_utc=utc(t_s))
+
+
+def feed(box: Incidents, t_s: float, *seen: Observation, camera: str = "lobby") -> list[IncidentChange]:
+    """A frame a second up to here; what is seen is seen in the last one."""
+    last_s = box._looked_s.get(camera, t_s)
+    steps = [last_s + k for k in range(1, 1000) if last_s + k < t_s]
+    return [c for at_s in steps for c in look(box, at_s, camera=camera)] + look(box, t_s, *seen, camera=camera)
 
 
 def kinds(changes: Sequence[IncidentChange]) -> list[ChangeKind]:
@@ -177,6 +185,28 @@ class TestRestart:
         (change,) = box.restore([self.before()], sources={"yard"}, t_mono_s=100, t_utc=utc(100))
         assert (change.kind, change.incident.close_reason) == (CLOSED, "lobby is not configured any more")
         assert box.open_incidents == ()
+
+
+@pytest.mark.parametrize("told_lost", [True, False])
+def test_a_camera_that_hangs_ends_nothing_of_what_it_shows_again(told_lost: bool) -> None:
+    box = incidents()
+    for k in range(50):
+        look(box, k / 5, observation(k / 5))
+    if told_lost:
+        for t in range(30, 60):
+            box.update("lobby", [observation(t, rule="camera_lost", zone="")], t_mono_s=t, t_utc=utc(t), blind=True)
+    after = [c for k in range(15) for c in look(box, 60 + k / 5)]  # a rule needs some sights to be sure again
+    assert [c for c in after if c.incident.rule == "loitering"] == []
+    assert look(box, 63, observation(63)) == []
+    (change,) = [c for k in range(1, 40) for c in look(box, 63 + k / 5) if c.incident.rule == "loitering"]
+    assert (change.incident.incident_id, change.incident.closed_mono_s, change.t_mono_s) == ("i1", 63, 68.2)
+
+
+def test_who_is_gone_when_a_camera_comes_back_is_over_after_the_usual_time() -> None:
+    box = incidents()
+    look(box, 0, observation(0))
+    changes = [c for k in range(40) for c in look(box, 60 + k / 5)]
+    assert [(c.kind, c.t_mono_s) for c in changes] == [(CLOSED, pytest.approx(63.2))]
 
 
 def test_what_is_withheld_opens_nothing_and_ends_nothing() -> None:
