@@ -59,6 +59,9 @@ def _parser() -> argparse.ArgumentParser:
     replay.add_argument("--camera", default="", metavar="NAME", help="whose zones count (default: the first camera)")
     replay.add_argument("--json", action="store_true", help="one JSON object a line per incident change")
     replay.add_argument("--video", type=Path, metavar="OUT", help="also write an annotated video (.webm, .mp4, .avi)")
+    replay.add_argument(
+        "--at", default="", metavar="WHEN", help='when the recording began ("2026-03-01 14:30"): opening hours'
+    )
     replay.set_defaults(command=_replay)
 
     check = commands.add_parser("check-config", help="report every fault of a configuration file")
@@ -160,7 +163,9 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def _replay(args: argparse.Namespace) -> int:
+    from edge.app.build import opening_hours
     from edge.app.replay import json_line, plain_line, replay
+    from edge.cameras.file import EPOCH
     from edge.config import Config, load
 
     if args.config:
@@ -169,12 +174,17 @@ def _replay(args: argparse.Namespace) -> int:
         config = Config.model_validate({"cameras": [{"name": "replay", "source": "file:replayed"}]})
         path = Path.cwd() / "built-in values"
     line = json_line if args.json else plain_line
+    if not args.at and not opening_hours(config).always:
+        sys.stderr.write(
+            f"opening hours are judged as if the recording began on {EPOCH:%Y-%m-%d %H:%M} UTC; see --at\n"
+        )
     done = replay(
         args.clip,
         config,
         path,
         camera=args.camera,
         video=args.video,
+        at=args.at,
         emit=lambda change: print(line(change), flush=True),
     )
     judged = max(done.frames_judged, 1)

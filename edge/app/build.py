@@ -191,7 +191,7 @@ def _held(config: Config) -> set[str]:
     return named | {c for t in config.rules.objects.values() if t.enabled for c in t.classes}
 
 
-def _hours(config: Config) -> OpeningHours:
+def opening_hours(config: Config) -> OpeningHours:
     table = config.opening_hours
     return OpeningHours(
         week=[[parse_span(text) for text in day] for day in table.week],
@@ -244,7 +244,7 @@ def _people_rules(config: Config, person: frozenset[int]) -> list[Rule]:
         rules.append(
             ClosedHours(
                 person_classes=person,
-                hours=_hours(config),
+                hours=opening_hours(config),
                 dwell_s=closed.dwell_s,
                 margin_s=closed.margin_s,
                 severity=closed.level,
@@ -285,7 +285,7 @@ def _seen_rules(config: Config, detector: Detector, person: frozenset[int], rest
                 window_s=tool.window_s,
                 score_s=tool.score_s,
                 near_person=tool.near_person,
-                hours=_hours(config),
+                hours=opening_hours(config),
                 reach=tool.reach,
                 anywhere_without_machine=tool.anywhere_without_machine,
                 severity=tool.level,

@@ -6,6 +6,7 @@ import itertools
 import json
 import time
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from edge.app.build import PERSON, build_detector, build_incidents, build_line
@@ -18,6 +19,7 @@ from edge.types import ChangeKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import tzinfo
     from pathlib import Path
 
     from edge.config import Config
@@ -43,21 +45,25 @@ def replay(
     *,
     camera: str = "",
     video: Path | None = None,
+    at: str = "",
     emit: Callable[[IncidentChange], None],
 ) -> Summary:
     """Judge a clip; ``emit`` gets each incident change as it happens.
 
     :param camera: whose zones and rate count; empty: the first camera of the configuration.
     :param video: also write an annotated video here (.webm, .mp4, .avi).
+    :param at: when the recording began, for the opening hours, in the site's local time unless it names another; empty: nobody
+        knows, and it is judged as if that was at the beginning of 1970.
     :raises SourceNotFound, SourceInvalid: the clip cannot be read.
-    :raises KioskError: no such camera, or a video file that cannot be written.
+    :raises KioskError: no such camera, no such time, or a video file that cannot be written.
     """
     table = next((c for c in config.cameras if c.name == camera or not camera), None)
     if table is None:
         raise KioskError(f"no camera named {camera!r}", hint=f"allowed: {', '.join(c.name for c in config.cameras)}")
     if video and video.exists() and clip.exists() and video.samefile(clip):
         raise StateError(f"{video} is the clip itself", hint="name another file: the recording would be lost")
-    source = VideoFile(clip, name=table.name, max_fps=table.max_fps)
+    began_utc = moment(at, config.kiosk.zone_info) if at else EPOCH
+    source = VideoFile(clip, name=table.name, max_fps=table.max_fps, start_utc=began_utc)
     fps = source.fps  # opens the file: a bad clip is told before the model is loaded
     detector = build_detector(config, config_path)
     numbers = itertools.count(1)
@@ -73,7 +79,7 @@ def replay(
     shown = min(table.max_fps, fps or table.max_fps)
     film = Film(video, shown, detector.classes, zones=line.zones, person=PERSON) if video else None
     began_wall, began_cpu, last = time.perf_counter(), time.process_time(), 0.0
-    last_utc = EPOCH
+    last_utc = began_utc
     try:
         while True:
             try:
@@ -102,6 +108,17 @@ def replay(
         cpu_s=time.process_time() - began_cpu,
         opened=sum(incidents.opened_total.values()),
     )
+
+
+def moment(text: str, zone: tzinfo) -> datetime:
+    """A moment named by somebody at a site in that time zone. :raises KioskError: it is none."""
+    try:
+        when = datetime.fromisoformat(text.strip().replace("Z", "+00:00"))
+        return (when if when.tzinfo else when.replace(tzinfo=zone)).astimezone(timezone.utc)
+    except (ValueError, OverflowError):
+        raise KioskError(
+            f"replay: --at {text!r}: not a time", hint='allowed: "2026-03-01 14:30", in the local time of the site'
+        ) from None
 
 
 def json_line(change: IncidentChange) -> str:

@@ -61,6 +61,26 @@ def test_replay_at_the_default_rate_sees_the_same(run: Any, config: Config) -> N
     assert opened == [(rule, zone, pytest.approx(opens_s, abs=1.0)) for rule, zone, opens_s, _ in EXPECTED]
 
 
+def test_replay_is_told_when_the_recording_began(run: Any, config: Config) -> None:
+    config.tables["kiosk"] = {**config.tables.get("kiosk", {}), "timezone": "Europe/Berlin"}
+    week = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+    config.tables["opening_hours"] = {day: ["08:00-18:00"] for day in week}
+    path = config.write()
+
+    def rules(*options: str) -> set[str]:
+        done = run("replay", CLIP, "--config", path, "--json", *options)
+        assert done.returncode == 0, done.stderr
+        assert ("as if the recording began on 1970-01-01" in done.stderr) is not bool(options)
+        return {json.loads(line)["rule"] for line in done.stdout.splitlines()}
+
+    at_day = rules("--at", "2026-07-01 08:30")
+    assert "closed_hours" not in at_day
+    assert rules("--at", "2026-07-01T05:30Z") == rules() == at_day | {"closed_hours"}, "in Berlin it is half past seven"
+    refused = run("replay", CLIP, "--config", path, "--at", "noon")
+    assert refused.returncode != 0
+    assert '"2026-03-01 14:30"' in refused.stderr
+
+
 def test_replay_for_people(run: Any) -> None:
     """Without a configuration the whole picture is the lobby, and nobody stays long enough."""
     done = run("replay", CLIP)
