@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 RULE_WORDS: dict[str, tuple[str, str]] = {
     "loitering": ("Loitering", "Somebody has stayed longer than customers do."),
     "restricted_area": ("Person in restricted area", "Somebody is where only staff may be."),
-    "crowding": ("Too many people", "There are more people than the lobby is meant for."),
+    "crowding": ("Too many people", "More people are inside, or nearer to whoever uses the machine, than should be."),
     "camera_lost": ("Camera lost", "The camera gives no picture: this place is not being watched."),
     "camera_tamper": (
         "Camera tampered with",

@@ -51,7 +51,7 @@ def render_glance(
             ),
         ]
         right = [
-            card("incidents", "Incidents", _incidents(glance["incidents"], signed_in, now), live=True),
+            card("incidents", "Incidents", _incidents(glance, signed_in, now), live=True),
             card("suppressed", "Seen, but not told", _suppressed(glance, now), live=True),
         ]
     elif trouble:
@@ -110,10 +110,11 @@ def _camera(name: str, facts: Mapping[str, Any], glance: Mapping[str, Any], sign
     )
 
 
-def _incidents(incidents: list[Mapping[str, Any]], signed_in: bool, now: datetime) -> str:  # noqa: FBT001
-    if not incidents:
+def _incidents(glance: Mapping[str, Any], signed_in: bool, now: datetime) -> str:  # noqa: FBT001
+    if not glance["incidents"]:
         return '<p class="soft">None yet.</p>'
-    rows = [_incident(one, signed_in, now) for one in incidents]
+    several = len(glance["cameras"]) > 1
+    rows = [_incident(one, signed_in, now, one["camera"] if several else "") for one in glance["incidents"]]
     shown = f'<ul class="rows">{"".join(rows[:_FIRST])}</ul>'
     more = f'<ul class="rows">{"".join(rows[_FIRST:])}</ul>'
     return shown + (
@@ -121,7 +122,7 @@ def _incidents(incidents: list[Mapping[str, Any]], signed_in: bool, now: datetim
     )
 
 
-def _incident(one: Mapping[str, Any], signed_in: bool, now: datetime) -> str:  # noqa: FBT001
+def _incident(one: Mapping[str, Any], signed_in: bool, now: datetime, camera: str) -> str:  # noqa: FBT001
     link = f"/incident/{escape(one['id'])}"
     role = one["pictures"][0] if one["pictures"] else ""
     if role and signed_in:
@@ -132,6 +133,7 @@ def _incident(one: Mapping[str, Any], signed_in: bool, now: datetime) -> str:  #
     else:
         thumb = f'<span class="thumb">{"log in" if role else "no picture"}</span>'
     where = " in ".join(escape(part) for part in (one["title"], one["zone"]) if part)
+    where += f" of {escape(camera)}" if camera else ""
     test = ' <span class="tag info">\u2691 TEST</span>' if one["test"] else ""
     return (
         f'<li class="incident">{thumb}<h3><a href="{link}">{where}</a></h3>'

@@ -233,7 +233,9 @@ def test_what_was_held_back_is_shown_with_its_reason_and_of_several_cameras_with
         ({"yard": one["cameras"]["lobby"]}, "in gate of yard: c"),
     ):
         site.acts.glance_answer = {**one, "suppressed": [held], "cameras": {**one["cameras"], **cameras}}
-        assert words in site.ask("GET", "/").text
+        text = site.ask("GET", "/").text
+        assert words in text
+        assert (" of lobby</a>" in text) is bool(cameras), "so do incidents"
 
 
 def test_withheld_pictures_can_be_released_and_only_then(site: Site) -> None:
