@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 Key = tuple[str, str, str]
 
 _RESTORE_S = 60.0  # after a restart a condition has this long to be seen again
-_MOST_UNACKNOWLEDGED = 200
+_MOST_LATELY = 200
 _GAP_S = 2.0  # between two frames; a longer gap is time in which nobody looked
 
 COOLDOWN = "cooldown"
@@ -37,7 +37,7 @@ class _Open:
     grace_s: float
     unwatched_s: float = 0.0  # since then
     restored: bool = False
-    alerted: bool = False
+    told: Severity | None = None  # of the alerts that are on disk, the worst
 
     def seen(self, t_mono_s: float, t_utc: datetime) -> None:
         self.last_s, self.last_utc, self.unwatched_s = t_mono_s, t_utc, 0.0
@@ -70,10 +70,10 @@ class Incidents:
         self._by_rule = dict(close_after_by_rule or {})
         self._never_silenced = frozenset(never_silenced)
         self._open: dict[Key, _Open] = {}
-        # Lately closed ones whose alert is not on disk yet: key, quiet until, severity.
-        self._unacknowledged: dict[str, tuple[Key, float, Severity]] = {}
-        self._quiet: dict[Key, tuple[float, Severity]] = {}  # until, severity of the incident that alerted
-        self._acknowledged: queue.SimpleQueue[str] = queue.SimpleQueue()
+        # Lately closed ones, of which an alert may not be on disk yet: key, quiet until.
+        self._lately: dict[str, tuple[Key, float]] = {}
+        self._quiet: dict[Key, tuple[float, Severity]] = {}  # until, severity that was told
+        self._acknowledged: queue.SimpleQueue[tuple[str, Severity]] = queue.SimpleQueue()
         self._to_end: queue.SimpleQueue[tuple[str, str]] = queue.SimpleQueue()
         self._forget_cooldowns = threading.Event()
         self._ending: dict[str, str] = {}  # incident id -> why
@@ -142,9 +142,9 @@ class Incidents:
         """
         self._silenced = reason
 
-    def alert_queued(self, incident_id: str) -> None:
-        """An alert of this incident is safe on disk; from any thread. Only then does a cooldown follow."""
-        self._acknowledged.put(incident_id)
+    def alert_queued(self, incident_id: str, severity: Severity) -> None:
+        """An alert of this incident, of that severity, is safe on disk; from any thread. Only then does a cooldown follow."""
+        self._acknowledged.put((incident_id, severity))
 
     def restore(
         self, incidents: Iterable[Incident], *, sources: Collection[str], t_mono_s: float, t_utc: datetime
@@ -157,7 +157,7 @@ class Incidents:
         changes = []
         for incident in incidents:
             key = (incident.camera, incident.rule, incident.zone)
-            self._open[key] = _Open(incident, t_mono_s, t_utc, _RESTORE_S, restored=True, alerted=True)
+            self._open[key] = _Open(incident, t_mono_s, t_utc, _RESTORE_S, restored=True, told=incident.severity)
             if incident.camera not in sources:
                 changes.append(self._close(key, f"{incident.camera} is not configured any more", t_mono_s, t_utc))
         return changes
@@ -250,19 +250,18 @@ class Incidents:
         # It ended when its condition was last seen, not when we had waited long enough to believe it.
         closed = replace(open_.incident, closed_utc=open_.last_utc, closed_mono_s=open_.last_s, close_reason=reason)
         until = t_mono_s + self._cooldown_s
-        if open_.alerted:
-            self._quiet[key] = (until, closed.severity)
-        else:
-            self._unacknowledged[closed.incident_id] = (key, until, closed.severity)
-            while len(self._unacknowledged) > _MOST_UNACKNOWLEDGED:
-                del self._unacknowledged[next(iter(self._unacknowledged))]
+        if open_.told is not None:
+            self._quiet[key] = (until, open_.told)
+        self._lately[closed.incident_id] = (key, until)
+        while len(self._lately) > _MOST_LATELY:
+            del self._lately[next(iter(self._lately))]
         return IncidentChange(ChangeKind.CLOSED, closed, t_mono_s, t_utc)
 
     def _end(self, key: Key, reason: str, t_mono_s: float, t_utc: datetime) -> IncidentChange:
         """Close it although its condition may hold: no cooldown follows."""
         change = self._close(key, reason, t_mono_s, t_utc)
         self._quiet.pop(key, None)
-        self._unacknowledged.pop(change.incident.incident_id, None)
+        self._lately.pop(change.incident.incident_id, None)
         return change
 
     def _end_what_is_to_end(self, camera: str, t_mono_s: float, t_utc: datetime) -> list[IncidentChange]:
@@ -272,7 +271,7 @@ class Incidents:
         if self._forget_cooldowns.is_set():
             self._forget_cooldowns.clear()
             self._quiet.clear()
-            self._unacknowledged.clear()
+            self._lately.clear()
         if not self._ending:
             return []
         mine = [k for k, o in self._open.items() if k[0] == camera and o.incident.incident_id in self._ending]
@@ -283,15 +282,14 @@ class Incidents:
 
     def _take_acknowledgements(self) -> None:
         while not self._acknowledged.empty():  # this thread is the only reader
-            incident_id = self._acknowledged.get_nowait()
-            late = self._unacknowledged.pop(incident_id, None)
-            if late:
-                key, until, severity = late
-                known = self._quiet.get(key)
-                if known is None or known[0] < until:  # a later one's alert may have been quicker to the disk
-                    self._quiet[key] = (until, severity)
+            incident_id, severity = self._acknowledged.get_nowait()
+            if incident_id in self._lately:
+                key, until = self._lately[incident_id]
+                # A later one's alert may have been quicker to the disk; of one's own the worst counts.
+                self._quiet[key] = max(self._quiet.get(key, (until, severity)), (until, severity))
             for open_ in self._open.values():
-                open_.alerted |= open_.incident.incident_id == incident_id
+                if open_.incident.incident_id == incident_id:
+                    open_.told = severity if open_.told is None else max(open_.told, severity)
 
 
 def _seen(what: Observation | Withheld) -> Observation:

@@ -145,7 +145,7 @@ def build_box(config: Config, config_path: Path, stack: contextlib.ExitStack, *,
         ),
         on_stored=lambda alert: acknowledge(alert, pipeline, delivery, sheets),
         on_unstored=lambda _: delivery.wake() if delivery else None,
-        on_sent_unstored=lambda alert: pipeline.incidents.alert_queued(alert.incident_id),
+        on_sent_unstored=lambda alert: pipeline.incidents.alert_queued(alert.incident_id, alert.severity),
         chore=lambda: [chore() for chore in chores],
     )
     if delivery:

@@ -192,7 +192,7 @@ def acknowledge(
     alert: Alert, pipeline: Pipeline, delivery: DeliveryWorker | None, sheets: Sheets | None = None
 ) -> None:
     """An alert is on disk, synced: the cooldown may count, and the delivery may start."""
-    pipeline.incidents.alert_queued(alert.incident_id)
+    pipeline.incidents.alert_queued(alert.incident_id, alert.severity)
     log.info(
         f"alert {alert.alert_id} is safe on disk",
         extra={"kg": {"event": "alert_queued", "alert_id": alert.alert_id, "kind": alert.kind, "rule": alert.rule}},

@@ -90,7 +90,9 @@ def replay(
             judged = pipeline.step(frame)
             for change in judged.changes:
                 if change.kind is not ChangeKind.CLOSED:
-                    incidents.alert_queued(change.incident.incident_id)  # as the service would: cooldowns count
+                    incidents.alert_queued(
+                        change.incident.incident_id, change.incident.severity
+                    )  # as the service would: cooldowns count
                 emit(change)
             if film:
                 film.add(judged, incidents.open_incidents)

@@ -58,7 +58,7 @@ class Kiosk:
             clock=self.clock,
             annotate=Annotator(detector),
             make_alert=AlertMaker("fake 1", boot, self.clock),
-            on_stored=lambda alert: self.pipeline.incidents.alert_queued(alert.incident_id),
+            on_stored=lambda alert: self.pipeline.incidents.alert_queued(alert.incident_id, alert.severity),
         )
         self.indicator = FakeIndicator()
         self.statuses: list[Status] = []

@@ -56,7 +56,7 @@ def play(made: Story, *, steps: dict[float, float]) -> list[tuple[float, str, st
         for change in incidents.update("lobby", seen, t_mono_s=t, t_utc=utc):
             incident = change.incident
             if change.kind is ChangeKind.OPENED:
-                incidents.alert_queued(incident.incident_id)
+                incidents.alert_queued(incident.incident_id, incident.severity)
             told.append(
                 (t, change.kind.value, incident.rule, incident.zone, incident.severity.label, incident.peak.value)
             )

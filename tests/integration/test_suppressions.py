@@ -145,7 +145,7 @@ def test_why_tells_incidents_suppressions_and_maintenance_in_order(tmp_path: Pat
             if change.kind is ChangeKind.OPENED:
                 alert = make_alert(change.incident.incident_id)
                 outbox.enqueue(replace(alert, alert_id=f"{change.incident.incident_id}.opened"))
-                box.alert_queued(change.incident.incident_id)
+                box.alert_queued(change.incident.incident_id, change.incident.severity)
 
     incidents = IncidentStore(database, clock=clock, boot_id=BOOT)
     outbox = Outbox(database, clock=clock, boot_id=BOOT)

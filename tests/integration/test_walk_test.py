@@ -90,7 +90,7 @@ class Kiosk:
             clock=self.clock,
             annotate=Annotator(detector),
             make_alert=self.walk.gated(AlertMaker("fake 1", "boot", self.clock, closed_from=Severity.INFO)),
-            on_stored=lambda alert: self.pipeline.incidents.alert_queued(alert.incident_id),
+            on_stored=lambda alert: self.pipeline.incidents.alert_queued(alert.incident_id, alert.severity),
         )
         self._frames = iter(self._endless())
 

@@ -60,7 +60,7 @@ def main() -> int:
         ring.look(judged.frame)
         for change in judged.changes:
             if change.kind is not ChangeKind.CLOSED:
-                incidents.alert_queued(change.incident.incident_id)
+                incidents.alert_queued(change.incident.incident_id, change.incident.severity)
         if (n + 1) % (args.frames // 20) == 0:
             rows.append((n + 1, _resident_mb(), len(list(Path("/proc/self/fd").iterdir()))))
             print(f"{n + 1:8} frames  {rows[-1][1]:7.1f} MB  {rows[-1][2]} descriptors", flush=True)

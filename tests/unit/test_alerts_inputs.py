@@ -115,7 +115,7 @@ def test_a_panic_press_is_one_critical_incident_that_ends_by_itself(box: Box) ->
     changes = box.watch(20)
     assert [c.kind for c in changes] == [ChangeKind.CLOSED]
     # Neither a cooldown nor maintenance holds the next press back.
-    box.incidents.alert_queued("inc-0")
+    box.incidents.alert_queued("inc-0", Severity.CRITICAL)
     box.incidents.silence("maintenance")
     box.press(PANIC_PIN, 0.12)
     assert box.open == [(PANIC, "critical")]

@@ -100,7 +100,7 @@ class TestCooldown:
         box = incidents()
         feed(box, 0, observation(0, severity=severity))
         if acknowledge:
-            box.alert_queued("i1")
+            box.alert_queued("i1", severity)
         assert kinds(feed(box, 6)) == [CLOSED]
         return box
 
@@ -122,6 +122,18 @@ class TestCooldown:
     def test_it_never_holds_back_what_is_worse(self) -> None:
         assert kinds(feed(self.closed_after_alert(), 7, observation(7, severity=Severity.HIGH))) == [OPENED]
 
+    @pytest.mark.parametrize("late", [False, True])
+    def test_it_holds_back_no_severity_of_which_no_alert_was_queued(self, late: bool) -> None:
+        box = incidents()
+        feed(box, 0, observation(0))
+        box.alert_queued("i1", Severity.LOW)
+        assert kinds(feed(box, 1, observation(1, severity=Severity.HIGH))) == [ESCALATED]  # and the disk is full
+        assert kinds(feed(box, 7)) == [CLOSED]
+        if late:
+            box.alert_queued("i1", Severity.HIGH)
+        assert feed(box, 8, observation(8)) == []
+        assert kinds(feed(box, 9, observation(9, severity=Severity.HIGH))) == ([] if late else [OPENED])
+
     def test_it_concerns_its_own_zone_and_rule_only(self) -> None:
         box = self.closed_after_alert()
         assert kinds(feed(box, 7, observation(7, zone="b"), observation(7, rule="crowding"))) == [OPENED, OPENED]
@@ -131,21 +143,21 @@ class TestCooldown:
 
     def test_an_acknowledgement_after_the_end_still_counts(self) -> None:
         box = self.closed_after_alert(acknowledge=False)
-        box.alert_queued("i1")
+        box.alert_queued("i1", Severity.LOW)
         assert feed(box, 7, observation(7)) == []
 
     def test_one_that_comes_late_does_not_shorten_a_later_cooldown(self) -> None:
         box = self.closed_after_alert(acknowledge=False)
         feed(box, 7, observation(7))
-        box.alert_queued("i2")
+        box.alert_queued("i2", Severity.LOW)
         feed(box, 60)
-        box.alert_queued("i1")
+        box.alert_queued("i1", Severity.LOW)
         assert feed(box, 67, observation(67)) == []
 
     def test_what_maintenance_has_ended_opens_after_it_as_if_it_had_just_begun(self) -> None:
         box = incidents()
         feed(box, 0, observation(0))
-        box.alert_queued("i1")
+        box.alert_queued("i1", Severity.LOW)
         box.silence("maintenance")
         assert kinds(feed(box, 1, observation(1))) == [CLOSED]
         box.silence("")
@@ -153,7 +165,7 @@ class TestCooldown:
 
     def test_an_unknown_acknowledgement_is_of_no_consequence(self) -> None:
         box = incidents()
-        box.alert_queued("nobody")
+        box.alert_queued("nobody", Severity.LOW)
         assert kinds(feed(box, 0, observation(0))) == [OPENED]
 
 
@@ -264,7 +276,7 @@ def test_whatever_happens_lives_are_well_formed(steps: list[tuple[float, bool, S
         history += changes
         for change in changes:
             if acknowledge and change.kind is OPENED:
-                box.alert_queued(change.incident.incident_id)
+                box.alert_queued(change.incident.incident_id, change.incident.severity)
         assert len(box.open_incidents) <= 1
     history += box.finish(reason="end", t_mono_s=t, t_utc=utc(t))
     for name in {c.incident.incident_id for c in history}:

@@ -20,7 +20,7 @@ from edge.pipeline import Line, Pipeline
 from edge.rules.loitering import Loitering
 from edge.rules.restricted_area import RestrictedArea
 from edge.track.tracker import Tracker
-from edge.types import ChangeKind, ZoneKind
+from edge.types import ChangeKind, Severity, ZoneKind
 from edge.zones import ZoneMap
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def test_an_incident_that_somebody_ends_closes_with_their_reason_and_opens_anew_
     numbers = itertools.count(1)
     box = Incidents(new_id=lambda: f"i{next(numbers)}", close_after_s=5.0, cooldown_s=60.0)
     box.update("lobby", [observation(0)], t_mono_s=0, t_utc=utc(0))
-    box.alert_queued("i1")
+    box.alert_queued("i1", Severity.CRITICAL)
     box.end(["i1", "long-gone"], "the walk test is over")
     closed, opened = box.update("lobby", [observation(1)], t_mono_s=1, t_utc=utc(1))
     assert (closed.kind, closed.incident.close_reason) == (ChangeKind.CLOSED, "the walk test is over")
