@@ -14,6 +14,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edge.cameras.source import redact
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
@@ -26,8 +28,8 @@ _MAX_SYSTEM_TEXT = 20_000
 _JOURNAL_LINES, _JOURNAL_S = "3000", 5.0
 _MOST_FILES = 2_000
 HIDDEN = "[secret]"
-# Whatever stands before an @ in a URL; and values of keys that sound secret.
-_URL_USER = re.compile(r"(?<=://)[^\s/@\"']+@")
+# URLs, whose secrets are for the camera's reader to find; and values of keys that sound secret.
+_URL = re.compile(r"\b[a-z][a-z0-9+.-]*://[^\s\"'<>]+", re.IGNORECASE)
 _SECRET_KEY = re.compile(
     r"(?i)\b((?:[\w-]*(?:password|passwd|secret|token|api[_-]?key))(?<!_file)\"?\s*[=:]\s*)(\"[^\"\n]*\"|'[^'\n]*'|[^\s,}]+)"
 )
@@ -38,12 +40,12 @@ def without_secrets(text: str, secrets: Collection[str] = ()) -> str:
     """The text with passwords, tokens and the credentials of URLs blotted out.
 
     >>> without_secrets("rtsp://viewer:hunter2@192.0.2.1/x, password = 'a'")
-    "rtsp://[secret]@192.0.2.1/x, password = [secret]"
+    'rtsp://***@192.0.2.1/x, password = [secret]'
     """
     for secret in sorted(secrets, key=len, reverse=True):
         if len(secret) >= _SHORTEST_SECRET:
             text = text.replace(secret, HIDDEN)
-    return _SECRET_KEY.sub(rf"\g<1>{HIDDEN}", _URL_USER.sub(f"{HIDDEN}@", text))
+    return _SECRET_KEY.sub(rf"\g<1>{HIDDEN}", _URL.sub(lambda found: redact(found.group()), text))
 
 
 class SupportBundle:

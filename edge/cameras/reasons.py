@@ -22,6 +22,8 @@ _DAMAGED = re.compile(
     re.IGNORECASE,
 )
 _PREFIX = re.compile(r"^\s*(?:\[[^\]]*\]\s*)+")
+# A server that asks for a password answers 401 to the first request always: only the answer to the last one counts.
+_REQUEST = re.compile(r"^\s*\[OPENCV:FFMPEG:\d+\] request: ")
 # (pattern, words, what to do): the first that matches any line wins, so the most telling come first.
 _KNOWN: tuple[tuple[re.Pattern[str], str, str], ...] = tuple(
     (re.compile(pattern, re.IGNORECASE), words, hint)
@@ -85,7 +87,7 @@ def explain(lines: Iterable[str], source: Source) -> tuple[str, str]:
 
     Both empty where there is none: a decoder's complaint about a damaged picture is no reason.
     """
-    lines = list(lines)
+    lines = _last_exchange(lines)
     seen = [_PREFIX.sub("", line) for line in lines]
     for pattern, words, hint in _KNOWN:
         if any(pattern.search(line) for line in seen):
@@ -93,6 +95,16 @@ def explain(lines: Iterable[str], source: Source) -> tuple[str, str]:
     shown = (_PREFIX.sub("", line).strip() for line in reversed(_errors(lines)))
     last = next((line for line in shown if line and not _DAMAGED.search(line)), "")
     return source.scrub(last)[:200], ""
+
+
+def _last_exchange(lines: Iterable[str]) -> list[str]:
+    """Without what was told for debugging before the last HTTP request."""
+    kept: list[str] = []
+    for line in lines:
+        if _REQUEST.match(line):
+            kept = _errors(kept)
+        kept.append(line)
+    return kept
 
 
 def _errors(lines: list[str]) -> list[str]:
@@ -108,4 +120,4 @@ def _errors(lines: list[str]) -> list[str]:
 
 def is_refused(lines: Iterable[str]) -> bool:
     """Whether the camera turned the credentials down: trying often locks accounts."""
-    return any(re.search(_STATUS.format("40[13]"), line) for line in lines)
+    return any(re.search(_STATUS.format("40[13]"), line) for line in _last_exchange(lines))

@@ -82,6 +82,20 @@ def test_a_request_repeated_for_debugging_is_no_reason() -> None:
     assert explain(["plain words", *request], SOURCE) == ("plain words", "")
 
 
+def test_being_asked_for_the_password_is_no_refusal() -> None:
+    asked = [
+        "[OPENCV:FFMPEG:48] request: GET /video HTTP/1.1",
+        "[OPENCV:FFMPEG:56] header='HTTP/1.1 401 Unauthorized'",
+        "[OPENCV:FFMPEG:56] http_code=401",
+        "[OPENCV:FFMPEG:48] request: GET /video HTTP/1.1",
+        "Authorization: Basic Z3VhcmQ6aHVudGVyMjI=",
+    ]
+    for then in ([], ["[OPENCV:FFMPEG:56] header='HTTP/1.1 200 OK'", "[OPENCV:FFMPEG:56] http_code=200"]):
+        assert explain([*asked, *then], SOURCE) == ("", "")
+        assert not is_refused([*asked, *then])
+    assert is_refused([*asked, "[OPENCV:FFMPEG:56] http_code=401"])
+
+
 def test_refused_credentials_are_known_as_such() -> None:
     assert is_refused(["method DESCRIBE failed: 401 (Unauthorized)"])
     assert is_refused(["Server returned 403 Forbidden (access denied)"])
