@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from edge.cameras.interface import Camera
     from edge.clock import Clock
     from edge.pipeline import Judged, Pipeline
-    from edge.types import Frame, IncidentChange
+    from edge.types import IncidentChange
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ class Loop:
     :param hand_over: gets every incident change with the frame and tracks it came from (the frame's picture is only
         valid during the call; ``None`` where there is none). Must not block.
     :param also: asked at every turn for incident changes that come from no camera: switches, buttons.
-    :param look_on: gets every judged frame, to keep a small copy of it. Must not block.
+    :param look_on: gets every judgement, to keep a small copy of its frame. Must not block.
     :param watch: gets every judgement, for whoever looks at the live picture. Must not block.
     """
 
@@ -44,7 +44,7 @@ class Loop:
         hand_over: Callable[[IncidentChange, Judged | None], None],
         clock: Clock,
         lost_after_s: Mapping[str, float],
-        look_on: Callable[[Frame], None] | None = None,
+        look_on: Callable[[Judged], None] | None = None,
         also: Callable[[], Sequence[IncidentChange]] | None = None,
         watch: Callable[[Judged], None] | None = None,
     ) -> None:
@@ -105,7 +105,7 @@ class Loop:
         self._show()  # first of all: whoever looks on takes time
         if judged is not None:
             if self._look_on is not None:
-                self._look_on(judged.frame)  # as people may see it
+                self._look_on(judged)
             if self._watch is not None:
                 self._watch(judged)
         for change in changes:

@@ -38,23 +38,36 @@ class Masks:
         self._camera = camera
         self.redraw(masks)
         self.withheld = False  # set by the pipeline, and by whoever confirms; read by any thread
+        self.doubted = False  # the camera may be moving just now; set by the pipeline
+        self.drawn_anew = False  # since the pipeline last looked
 
     def redraw(self, masks: Sequence[Mask]) -> None:
         """Other masks from now on; any thread. What was hidden from people is hidden until the new ones are."""
         own = [m for m in masks if m.camera == self._camera]
         self._all = [m.polygon for m in own]
         self._unseen = [m.polygon for m in own if not m.seen]
+        self.drawn_anew = True
 
     def __bool__(self) -> bool:
         return bool(self._all)
+
+    @property
+    def polygons(self) -> list[F32]:
+        """Of all kinds, each float32 (K, 2), normalised 0..1."""
+        return list(self._all)
+
+    @property
+    def shut(self) -> bool:
+        """Whether nobody gets a picture now."""
+        return self.withheld or self.doubted
 
     def for_detector(self, frame: Frame) -> Frame:
         """The frame as the detector and the rules may see it."""
         return _blackened(frame, self._unseen) if self._unseen else frame
 
     def for_people(self, frame: Frame) -> Frame:
-        """The frame as it may be stored, shown or mailed; all black while pictures are withheld."""
-        if self.withheld:
+        """The frame as it may be stored, shown or mailed; all black while nobody gets a picture."""
+        if self.shut:
             return replace(frame, image=np.zeros_like(frame.image))
         return _blackened(frame, self._all) if self._all else frame
 

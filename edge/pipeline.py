@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from edge.detect.closer import look_closer
 from edge.durations import Durations
 from edge.masks import Masks
-from edge.rules.camera_tamper import TURNED, CameraTamper
+from edge.rules.camera_tamper import CameraTamper
 from edge.types import Detections, Frame, IncidentChange, Observation, Scene, Tracks
 
 if TYPE_CHECKING:
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-CAMERA_TAMPER = "camera_tamper"
 _SMOOTHING = 0.1  # weight of the newest frame in the shown inference time
+_BEING_MOVED_S = 2.0  # a camera that is pushed slowly has been moving for so long before it is noticed
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +51,7 @@ class Judged:
     """One frame, judged. ``changes``: what became of incidents; ``observations``: what is true now.
 
     ``frame`` is what people may see: all privacy masks are black in it, and all of it while pictures are ``withheld``.
+    ``unfit_s``: earlier pictures, so far back, must not be used any more: masks may not have lain where they should.
     """
 
     frame: Frame
@@ -59,6 +60,7 @@ class Judged:
     observations: tuple[Observation, ...]
     changes: tuple[IncidentChange, ...]
     withheld: bool = False
+    unfit_s: float = 0.0
 
 
 @dataclass(slots=True)
@@ -138,10 +140,20 @@ class Pipeline:
         changes = self.incidents.update(frame.camera, seen, t_mono_s=frame.t_mono_s, t_utc=frame.t_utc)
         self._measure(frame, None if detections is None else detected - asked, self._now_s() - began)
         observations = tuple(o for o in seen if isinstance(o, Observation))
-        if line.masks and any(o.rule == CAMERA_TAMPER and TURNED in o.what for o in observations):
-            line.masks.withheld = True  # they lie somewhere else now: until somebody has looked, nobody gets a picture
-        shown = line.masks.for_people(frame)
-        return Judged(shown, tracks, line.zones.zones, observations, tuple(changes), withheld=line.masks.withheld)
+        unfit_s = self._see_to_masks(line)
+        shown, shut = line.masks.for_people(frame), line.masks.shut
+        return Judged(shown, tracks, line.zones.zones, observations, tuple(changes), withheld=shut, unfit_s=unfit_s)
+
+    @staticmethod
+    def _see_to_masks(line: Line) -> float:
+        """Nobody gets a picture whose masks may lie elsewhere; returns ``Judged.unfit_s``."""
+        masks = line.masks
+        anew, masks.drawn_anew = masks.drawn_anew, False
+        views = [rule for rule in line.rules if isinstance(rule, CameraTamper)]
+        masks.doubted = bool(masks) and any(rule.doubtful for rule in views)
+        if masks and any(rule.moved for rule in views):
+            masks.withheld = True  # until somebody has looked
+        return float("inf") if anew else _BEING_MOVED_S if masks.shut else 0.0
 
     def redraw(self, camera: str, *, zones: ZoneMap, masks: Sequence[Mask]) -> None:
         """Other zones and masks for one camera, from its next frame on; any thread.

@@ -77,6 +77,13 @@ class PictureRing:
                 oldest = min((q for q in self._kept.values() if q), key=lambda q: q[0].t_mono_s)
                 self._bytes -= len(oldest.popleft().jpeg)
 
+    def forget(self, camera: str, since_s: float) -> None:
+        """Let go of the camera's pictures from ``since_s`` on, monotonic seconds."""
+        with self._lock:
+            mine = self._kept.get(camera, deque())
+            while mine and mine[-1].t_mono_s >= since_s:
+                self._bytes -= len(mine.pop().jpeg)
+
     def cameras(self) -> list[str]:
         """Cameras of which there are pictures now."""
         with self._lock:

@@ -111,7 +111,7 @@ def build_box(config: Config, config_path: Path, stack: contextlib.ExitStack, *,
         enqueue(alert, storage.outbox, delivery)
 
     chores: list[Callable[[], object]] = [
-        MaskKeeper(lines, storage.state_dir).look,
+        MaskKeeper(lines, storage.state_dir, clock=clock).look,
         lambda: storage.suppressions.save(pipeline.incidents.suppressions),
     ]
     ring = build_ring(config)

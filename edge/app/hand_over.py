@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from edge.alerts.database import Database
     from edge.alerts.outbox import Outbox
+    from edge.alerts.ring import PictureRing
     from edge.alerts.worker import DeliveryWorker
     from edge.alerts.writer import WriterWorker
     from edge.app.sheets import Sheets
@@ -186,6 +187,15 @@ def hand_over(change: IncidentChange, judged: Judged | None, writer: WriterWorke
     else:
         frame = None if judged.withheld else judged.frame
         writer.put(Job(change, frame, judged.tracks, judged.zones))
+
+
+def keep(judged: Judged, ring: PictureRing) -> None:
+    """Have the ring keep what people may see of it; called by the pipeline, never waits."""
+    frame = judged.frame
+    if judged.unfit_s:
+        ring.forget(frame.camera, frame.t_mono_s - judged.unfit_s)
+    if not judged.withheld:
+        ring.look(frame)
 
 
 def acknowledge(

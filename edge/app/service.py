@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+from functools import partial
 from typing import TYPE_CHECKING
 
 from edge import __version__
@@ -13,7 +14,7 @@ from edge.app.build_health import build_health
 from edge.app.build_technician import build_acts
 from edge.app.control_socket import open_control
 from edge.app.figures import BoxFigures
-from edge.app.hand_over import hand_over
+from edge.app.hand_over import hand_over, keep
 from edge.app.inputs import BUTTON, ENCLOSURE
 from edge.app.watchdog import Stage
 from edge.clock import SystemClock, boot_id
@@ -173,7 +174,7 @@ class Appliance:
             hand_over=lambda change, judged: hand_over(change, judged, box.writer),
             clock=self._clock,
             lost_after_s={table.name: table.lost_after_s for table in self._config.cameras},
-            look_on=box.ring.look if box.ring else None,
+            look_on=partial(keep, ring=box.ring) if box.ring else None,
             also=box.actions.observe if box.actions else None,
             watch=box.technician.watch,
         )

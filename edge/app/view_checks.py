@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from edge.health.interface import Check, Status
-from edge.rules.camera_tamper import BLINDED, COVERED, DARK, DEFOCUSED, FROZEN, SPRAYED, TURNED
+from edge.rules.camera_tamper import BLINDED, COVERED, DARK, DEFOCUSED, FROZEN, HIDDEN, MOVED, SPRAYED, TURNED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,9 +21,11 @@ _ADVICE = {
     DARK: "the picture is dark, or the lens is covered. Switch the light on, then look at the lens",
     DEFOCUSED: "the picture is out of focus. Wipe the lens, then focus it",
     TURNED: "the camera looks elsewhere. Turn it back to where it looked",
+    MOVED: "the camera looks a little beside where it looked. Turn it back, and fasten it",
+    HIDDEN: "something hides a part of the picture. Take away what hangs or stands in front of the lens",
     FROZEN: "the very same picture comes again and again. Take the camera's power away for ten seconds",
 }
-_MOVED = {COVERED, DEFOCUSED, TURNED}
+_MOVED = {COVERED, DEFOCUSED, HIDDEN, MOVED, TURNED}
 
 
 def view_checks(pipeline: Pipeline, cameras: Sequence[Camera]) -> list[Check]:

@@ -86,7 +86,7 @@ def _view(cameras: Collection[Mapping[str, Any]]) -> str:
     words = "A camera sees something else than before. If it hangs as it should now, say so: it then watches this view."
     if withheld:
         words = (
-            "A camera was turned: its pictures are withheld until somebody has seen to it that the privacy masks lie where "
+            "A camera was moved: its pictures are withheld until somebody has seen to it that the privacy masks lie where "
             "they should. Look at the live picture right after."
         )
     label = "The view is right, release the pictures" if withheld else "The view is right"

@@ -98,7 +98,7 @@ def _camera(name: str, facts: Mapping[str, Any], glance: Mapping[str, Any], sign
     else:
         picture = '<div class="view"><p class="note">Log in to see the picture.</p></div>'
     fps, age = facts.get("fps"), facts.get("frame_age_s")
-    withheld = "<li><b>pictures are withheld</b>: the camera was turned</li>" if facts.get("withheld") else ""
+    withheld = "<li><b>pictures are withheld</b>: the camera was moved</li>" if facts.get("withheld") else ""
     line = (
         f'<ul class="facts" id="camera-{shown}" data-live><li><b>{_figure(fps)}</b> frames/s</li>'
         f"<li>picture <b>{_figure(age)}</b> s old</li><li>inference <b>{_figure(glance.get('inference_ms'))}</b> ms</li>"

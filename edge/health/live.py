@@ -152,7 +152,7 @@ class LiveView:
             image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
             tracks = replace(tracks, xyxy=tracks.xyxy * np.float32(scale))
         if seen.withheld:
-            image = _say(image, "withheld: the camera was turned; confirm the masks")
+            image = _say(image, "withheld: the camera was moved; if it rests, confirm the masks")
         elif not plain:
             notes = {
                 int(i): f"{age:.0f} s"

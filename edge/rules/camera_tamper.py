@@ -8,18 +8,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edge.rules.dwell import among
-from edge.rules.view import FLAT, Compared, Look, Reference, free_of, look_at
+from edge.rules.view import FLAT, NOTHING, Compared, Look, Reference, free_of, look_at
 from edge.types import Observation
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
 
     from numpy.typing import NDArray
 
-    from edge.types import U8, Bool, Scene, Severity
+    from edge.types import F32, U8, Bool, Scene, Severity
 
 COVERED, SPRAYED, BLINDED, DARK = "covered", "sprayed over", "blinded", "in the dark or covered"
 DEFOCUSED, TURNED, FROZEN, HIDDEN = "out of focus", "turned away", "frozen", "partly hidden"
+MOVED = "pushed aside"  # it sees the same, but elsewhere in its picture
 
 _EVERY_S = 0.7
 _SOON_S = 0.15  # at the soonest, where the picture jerks or is another one and does not rest
@@ -31,6 +32,8 @@ _TURNING = 0.67  # of the time that it must last, however short that is set
 _LEARN_S = 2.5  # of the first pictures; a fault that is there from the start is what the camera watches
 _FORGET_S = 2.0  # a state that was not seen for this long has to begin anew
 _ANOTHER, _SURE = 0.27, 0.55  # agreement of edges: another picture below, certainly the same one above
+_IN_PLACE = 0.85  # certainly the same one, and where it was
+_SETTLED_S = 60.0  # what was learnt for so long is worth keeping
 _FAINT = 0.33  # of the reference's contrast
 _PAINTED = 0.35  # share of the structured blocks that show nothing any more
 _GONE = 0.3  # share of the structured blocks that show something else than before, and do not stir
@@ -47,12 +50,13 @@ class CameraTamper:
 
     Judged against what the camera saw before, by the direction of edges: light may change as it likes, edges stay. Two
     references are kept, one in colour and one for the grey picture of infrared light; people are left out of both.
-    What is wrong is never learnt: it stays true until the old view is back, or ``relearn`` is called.
+    What is wrong is never learnt: it stays true until the old view is back, or ``relearn`` is called. Whether the camera
+    was moved can also be told by what it saw in an earlier life (``recall``).
 
     :param person_classes: whose boxes are left out.
     :param dwell_s: covered, out of focus or turned away for this long.
     :param light_s: so for a picture that is all bright, all black or partly hidden: headlights, switches and somebody
-        who stands close do that for a while.
+        who stands close do that for a while; and for one that is pushed aside a little.
     :param frozen_s: so for a picture that does not change by anything.
     """
 
@@ -69,6 +73,7 @@ class CameraTamper:
     ) -> None:
         self._person_classes = tuple(person_classes)
         self._limits = {FROZEN: frozen_s, DARK: light_s, BLINDED: light_s, SPRAYED: light_s, HIDDEN: light_s}
+        self._limits[MOVED] = light_s
         self._dwell_s = dwell_s
         self._severity = severity
         self._due_s = float("-inf")
@@ -77,19 +82,49 @@ class CameraTamper:
         self._elsewhere_s: float | None = None  # since when the picture is another one, moving or not
         self._references: dict[bool, Reference] = {}
         self._since: dict[str, tuple[float, float]] = {}  # state -> when it began, when it was last seen
+        self._remembered: dict[bool, Reference] = {}  # of an earlier life, until it is seen that they hold
         self._relearn = False
+        self._moved = False
+        # The picture of now may be of another view: a moment ago, or for good. Any thread.
+        self.doubtful = False
+        self.generation = 0  # how often it was told to learn anew; any thread
         # (state, seconds that it has lasted, seconds from which it is an incident) of what is wrong now; any thread.
         self.wrong: tuple[str, float, float] | None = None
 
     def relearn(self) -> None:
         """What the camera sees from now on is right; from any thread."""
+        self.generation += 1
         self._relearn = True
+
+    @property
+    def moved(self) -> bool:
+        """Whether it is certain that the camera looks elsewhere, though it may be too early for an incident; any thread."""
+        return self._moved and not self._relearn
+
+    def memory(self, free: Bool) -> dict[bool, dict[str, F32]]:
+        """What to ``recall`` in the next life, by whether it is grey; empty while nothing is certain. Any thread.
+
+        :param free: bool (9, 16), blocks of which something may be kept.
+        """
+        if self.wrong is not None or self.doubtful or self._relearn or not self._looks:
+            return {}
+        now_s = self._looks[-1][0]
+        settled = {grey: known for grey, known in dict(self._references).items() if known.age_s(now_s) >= _SETTLED_S}
+        return {grey: known.arrays(free) for grey, known in (self._remembered | settled).items()} if settled else {}
+
+    def recall(self, memory: Mapping[bool, Mapping[str, F32]]) -> None:
+        """What it saw before it was started: whether the camera was moved meanwhile is judged by that, once it is light.
+
+        :raises KeyError, ValueError: this is no memory.
+        """
+        self._remembered = {grey: Reference.from_arrays(arrays) for grey, arrays in memory.items()}
 
     def update(self, scene: Scene) -> list[Observation]:
         t_s = scene.frame.t_mono_s
         if self._relearn:
             self._relearn = False
-            self._references, self._since, self._elsewhere_s = {}, {}, None
+            self._references, self._remembered, self._since, self._elsewhere_s = {}, {}, {}, None
+            self.doubtful = self._moved = False
             self._looks.clear()
         if t_s >= self._due_s or self._jerked(scene.frame.image, t_s):
             look = look_at(scene.frame.image)
@@ -105,6 +140,7 @@ class CameraTamper:
             for state, (since_s, last_s) in self._since.items()
             if t_s - last_s <= 3 * _EVERY_S
         ]
+        self._moved = any(state in {TURNED, MOVED} and lasted_s >= self._dwell_s for state, lasted_s, _ in lately)
         self.wrong = max(lately, key=lambda one: one[1] - one[2], default=None)
         return [
             Observation(
@@ -132,18 +168,19 @@ class CameraTamper:
         change = look.change_from(before) if before is not None else 255.0
         moved = look.move_from(before) if before is not None else 255.0
         stir = look.stir_from(before) if before is not None else 255.0
+        if look.grey in self._remembered and look.brightness >= _BLACK:
+            return self._as_before(look, free, moved=moved, stir=stir)
         reference = self._reference(look, free, t_s)
         if reference is None:
             return [DARK]
         if reference.age_s(t_s) < _LEARN_S:
             reference.learn(look, free, t_s)
             return []
-        seen = reference.compare(look, free)
+        seen, wrong = self._judge(reference, look, free, moved=moved, stir=stir)
         if seen.agreement >= _ANOTHER:
             self._elsewhere_s = None
         elif self._elsewhere_s is None:
             self._elsewhere_s = t_s
-        wrong = _wrong(look, seen, moved=moved, stir=stir)
         if wrong:
             return [wrong]
         if change <= _SAME:
@@ -151,6 +188,27 @@ class CameraTamper:
         # What agrees little may be the beginning of something: learnt, but slowly.
         reference.learn(look, free, t_s, weight=1.0 if seen.agreement > _SURE else 0.05)
         return []
+
+    def _as_before(self, look: Look, free: Bool, *, moved: float, stir: float) -> list[str]:
+        """What is wrong by what was seen in an earlier life, which is forgotten once the camera is known to hang as it did."""
+        seen, wrong = self._judge(self._remembered[look.grey], look, free, moved=moved, stir=stir)
+        if self.doubtful and wrong:
+            return [wrong]
+        if not self.doubtful and seen is not NOTHING:
+            del self._remembered[look.grey]
+        return []
+
+    def _judge(
+        self, reference: Reference, look: Look, free: Bool, *, moved: float, stir: float
+    ) -> tuple[Compared, str]:
+        """How much of the reference is seen, and what is wrong, "": nothing; notes whether the view is doubtful."""
+        seen = reference.compare(look, free)
+        pushed = seen.agreement < _IN_PLACE and reference.moved(look, free)
+        self.doubtful = pushed or seen.agreement < _ANOTHER
+        wrong = _wrong(look, seen, moved=moved, stir=stir)
+        if pushed and wrong in {"", HIDDEN, SPRAYED, DEFOCUSED}:
+            wrong = MOVED
+        return seen, wrong
 
     def _reference(self, look: Look, free: Bool, t_s: float) -> Reference | None:
         """What to judge by; None: it is too dark to begin with."""

@@ -9,6 +9,8 @@ import cv2
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from edge.types import F32, U8, Bool
 
 _FINE = 240  # px: width of the picture that detail is measured in
@@ -22,6 +24,9 @@ _DIM = 10.0  # grey levels below which contrast is mostly noise
 _BARE = 0.35  # a block with less of its fine detail shows nothing
 _LOST = 0.35  # a block that agrees less with its reference is another one
 _SLOW_S = 60.0  # how long the reference takes to follow the hours of the day
+_REACH = (4, 5)  # (columns, rows) of the edges' picture by which a view is looked for beside where it was
+_FOUND, _BETTER = 0.6, 0.15  # a quarter that agrees so much elsewhere, and so much more than where it was, has moved
+_QUARTERS = 3  # so many of the four
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +111,9 @@ class Compared:
     detail: float
 
 
+NOTHING = Compared(1.0, 0.0, 0.0, 1.0, 1.0, 1.0)  # where there is nothing to compare by
+
+
 class Reference:
     """What the camera is to see: an average that follows slowly."""
 
@@ -139,7 +147,7 @@ class Reference:
         then = (ours > STRUCTURED**2) & free & (self._weight > 0)
         count = int(then.sum())
         if count < 8:  # a bare wall, or a picture full of people: nothing to go by
-            return Compared(1.0, 0.0, 0.0, 1.0, 1.0, 1.0)
+            return NOTHING
         agreement = together / np.sqrt(np.maximum(ours, 1e-9) * np.maximum(theirs, STRUCTURED**2 / 4))
         lost = then & (agreement < _LOST)
         bare = (look.detail < _BARE * self._detail) & (look.level < _OVEREXPOSED)
@@ -156,6 +164,50 @@ class Reference:
             contrast=faint_now / max(faint_then, 1e-6),
             detail=sharp_now / max(sharp_then, 1e-6),
         )
+
+    def arrays(self, free: Bool) -> dict[str, F32]:
+        """All that it knows of the blocks that are ``free``, bool (9, 16), and nothing of what was seen in the others."""
+        cells = cv2.resize(free.astype(np.uint8), _SIZE, interpolation=cv2.INTER_NEAREST)[..., None] > 0
+        edges = np.where(cells, self._edges, np.float32(0.0))  # a product would keep the sign of what is left out
+        blocks = {"contrast": self._contrast, "detail": self._detail, "level": self._level, "weight": self._weight}
+        return {"edges": edges} | {name: np.where(free, values, np.float32(0.0)) for name, values in blocks.items()}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, F32]) -> Reference:
+        """What ``arrays`` gave. :raises KeyError, ValueError: these are no such arrays."""
+        made = cls(float("-inf"))
+        for name in ("edges", "contrast", "detail", "level", "weight"):
+            mine, theirs = getattr(made, f"_{name}"), arrays[name]
+            if theirs.shape != mine.shape or theirs.dtype != np.float32 or not np.isfinite(theirs).all():
+                raise ValueError(f"{name}: {theirs.dtype} {theirs.shape}, not finite float32 {mine.shape}")
+            mine[...] = theirs
+        return made
+
+    def moved(self, look: Look, free: Bool) -> bool:
+        """Whether the same is seen as before, but elsewhere in the picture: the camera was pushed a little.
+
+        Each quarter of the view is looked for around where it was, which finds a turn about the lens, too. A push by
+        2 % of the picture's width or 3 % of its height is found. What moves in front of the camera, and shadows, take few quarters along.
+        """
+        width, height = _SIZE
+        across, down = _REACH
+        seen = cv2.resize(free.astype(np.float32), _SIZE, interpolation=cv2.INTER_NEAREST)[..., None]
+        now, then = look.edges * seen, self._edges * seen
+        count = 0
+        for x1, x2 in ((across, width // 2), (width // 2, width - across)):
+            for y1, y2 in ((down, height // 2), (height // 2, height - down)):
+                around = then[y1 - down : y2 + down, x1 - across : x2 + across]
+                count += _quarter_moved(now[y1:y2, x1:x2], around)
+        return count >= _QUARTERS
+
+
+def _quarter_moved(now: F32, then: F32) -> bool:
+    """Whether ``now`` is found in ``then``, which is larger by the reach on each side, but not in its middle."""
+    if min(float(_length2(now).sum()), float(_length2(then).sum())) < STRUCTURED**2 * now[..., 0].size / 4:
+        return False  # too little to go by
+    likeness = cv2.matchTemplate(np.ascontiguousarray(then), np.ascontiguousarray(now), cv2.TM_CCORR_NORMED)
+    best = float(likeness.max())
+    return best > _FOUND and best > float(likeness[_REACH[1], _REACH[0]]) + _BETTER
 
 
 def _length2(pairs: F32) -> F32:

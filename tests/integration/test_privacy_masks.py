@@ -19,9 +19,10 @@ from edge.alerts.database import open_database
 from edge.alerts.evidence import EvidenceStore
 from edge.alerts.incident_store import IncidentStore
 from edge.alerts.outbox import Outbox
+from edge.alerts.ring import PictureRing
 from edge.alerts.writer import WriterWorker
 from edge.app.film import Film
-from edge.app.hand_over import AlertMaker, Annotator, close_up, hand_over
+from edge.app.hand_over import AlertMaker, Annotator, close_up, hand_over, keep
 from edge.app.mask_confirmation import MaskKeeper, confirm_masks
 from edge.closeup import closeup_box
 from edge.errors import CameraLost
@@ -53,6 +54,16 @@ def bright(seed: int = 1) -> U8:
     return np.asarray(cv2.resize(coarse, (320, 180), interpolation=cv2.INTER_NEAREST), np.uint8)
 
 
+NOISE = np.random.default_rng(3).integers(-3, 4, (5, 180, 320, 3))  # of a sensor: what does not live is frozen
+
+
+def pushed(picture: U8, across: float, down: float) -> U8:
+    """The same view from a camera that was pushed by these shares of the picture's width and height."""
+    height, width = picture.shape[:2]
+    by = np.array([[1.0, 0.0, across * width], [0.0, 1.0, down * height]])
+    return np.asarray(cv2.warpAffine(picture, by, (width, height), borderMode=cv2.BORDER_REFLECT), np.uint8)
+
+
 def hidden(picture: U8, polygon: tuple[tuple[float, float], ...], margin: int = 6) -> U8:
     """The pixels under a mask; the codec blends some across its edge."""
     height, width = (180, 320) if picture.shape[1] == 320 else picture.shape[:2]  # a caption may follow below
@@ -81,7 +92,7 @@ class Box:
         )
         rules = [Loitering(person_classes={0}, dwell_s=1.0, escalate_s=3.0), self.rule]
         self.line = Line(Tracker(), ZoneMap("hall", []), rules, Masks("hall", masks))
-        self.keeper = MaskKeeper({"hall": self.line}, folder)
+        self.keeper = MaskKeeper({"hall": self.line}, folder, clock=self.clock)
         numbers = itertools.count(1)
         self.pipeline = Pipeline(
             detector=detector,
@@ -102,6 +113,7 @@ class Box:
             make_alert=AlertMaker("model", BOOT, self.clock),
             on_stored=self.alerts.append,
         )
+        self.ring = PictureRing(max_bytes=10_000_000, keep_s=60.0, every_s=0.2)
         self.t_s = 0.0
         self.judged: list[Judged] = []
 
@@ -112,8 +124,11 @@ class Box:
     def run(self, seconds: float) -> None:
         for _ in range(round(5 * seconds)):
             self.t_s += 0.2
-            judged = self.pipeline.step(Frame(self.picture.copy(), 0, self.t_s, utc(self.t_s), "hall"))
+            picture = np.clip(self.picture.astype(np.int16) + NOISE[round(self.t_s * 5) % len(NOISE)], 0, 255)
+            frame = Frame(picture.astype(np.uint8), 0, self.t_s, utc(self.t_s), "hall")
+            judged = self.pipeline.step(frame)
             self.judged.append(judged)
+            keep(judged, self.ring)
             for change in judged.changes:
                 hand_over(change, judged, self.writer)
             self.writer.step()
@@ -181,7 +196,7 @@ def test_the_loop_keeps_only_masked_pictures_for_later(tmp_path: Path) -> None:
         hand_over=lambda *_: None,
         clock=box.clock,
         lost_after_s={"hall": 99.0},
-        look_on=kept.append,
+        look_on=lambda judged: kept.append(judged.frame),
     ).run(stop)
     assert len(kept) == 5
     assert all(hidden(f.image, STORED).max() == hidden(f.image, UNSEEN).max() == 0 for f in kept)
@@ -220,6 +235,125 @@ def test_after_the_camera_was_turned_away_no_picture_is_kept_but_text_goes(tmp_p
     box.run(10.0)
     assert len(box.stored()) == before
     assert any(c.incident.rule == "camera_tamper" for j in box.judged for c in j.changes)
+
+
+def test_from_the_first_frame_of_another_view_on_nothing_is_kept(tmp_path: Path) -> None:
+    box = Box(tmp_path)
+    box.run(4.0)
+    box.picture = bright(seed=2)
+    box.run(1.0)  # far too short to be told as turned
+    assert not box.line.masks.withheld
+    assert all(judged.withheld and judged.frame.image.max() == 0 for judged in box.judged[-5:])
+    before = len(box.stored())
+    box.run(5.0)
+    assert box.line.masks.withheld
+    assert len(box.stored()) == before
+    kept = box.ring.between("hall", 0.0, 99.0)
+    assert kept  # what came before is there, but for the moments in which it may have been moved already
+    assert max(k.t_mono_s for k in kept) == pytest.approx(2.0, abs=0.3)
+
+
+def test_what_the_camera_shows_again_after_a_moment_is_kept_again(tmp_path: Path) -> None:
+    box = Box(tmp_path)
+    box.run(4.0)
+    box.picture = bright(seed=2)
+    box.run(1.0)
+    box.picture = bright()
+    box.run(2.0)
+    assert not box.judged[-1].withheld
+    assert not box.line.masks.withheld
+    assert box.ring.between("hall", 6.0, 99.0)
+
+
+@pytest.mark.parametrize("push", [(0.02, 0.0), (0.04, 0.0), (-0.03, 0.04), (0.0, 0.04), (0.0, -0.1), (0.05, 0.1)])
+def test_a_camera_that_was_pushed_a_little_withholds_too(tmp_path: Path, push: tuple[float, float]) -> None:
+    box = Box(tmp_path)
+    box.run(6.0)
+    box.picture = pushed(bright(), *push)
+    box.run(5.0)
+    assert box.line.masks.withheld
+    assert not [k for k in box.ring.between("hall", 0.0, 99.0) if k.t_mono_s > 6.0]
+    box.run(60.0)
+    told = [a for a in box.alerts if a.rule == "camera_tamper"]
+    assert [a.kind for a in told] == ["opened"]
+    assert told[0].evidence == ()
+
+
+def again(before: Box) -> Box:
+    """The box after a restart."""
+    before.database.close()
+    box = Box(before.folder)
+    box.t_s = before.t_s + 60.0
+    return box
+
+
+@pytest.mark.parametrize(("view", "moved"), [("same", False), ("other", True), ("pushed", True)])
+def test_a_camera_that_was_moved_while_the_box_was_off_is_known(tmp_path: Path, view: str, moved: bool) -> None:
+    box = Box(tmp_path)
+    box.run(50.0)
+    box.keeper.look()
+    assert not list(tmp_path.glob("view-*"))  # too early to be sure
+    box.run(20.0)
+    box.keeper.look()
+    (file,) = tmp_path.glob("view-*")
+    box = again(box)
+    box.picture = {"same": bright(), "other": bright(seed=2), "pushed": pushed(bright(), 0.04, 0.0)}[view]
+    before = len(box.stored())
+    box.run(10.0)
+    box.keeper.look()
+    assert box.line.masks.withheld is moved
+    assert (len(box.stored()) == before) is moved
+    assert bool(box.ring.between("hall", 0.0, 999.0)) is not moved
+    if moved:
+        assert "hall" in confirm_masks(tmp_path)
+        assert not file.exists()
+        box.keeper.look()
+        box.run(8.0)
+        assert not box.judged[-1].withheld
+
+
+def test_what_is_kept_of_a_view_knows_nothing_of_what_lies_under_masks(tmp_path: Path) -> None:
+    files = []
+    for name, seed in (("one", 7), ("two", 8)):
+        (tmp_path / name).mkdir()
+        box = Box(tmp_path / name)
+        other = bright(seed)
+        for x1, y1, x2, y2 in ((16, 72, 80, 144), (240, 54, 304, 126)):  # as STORED and UNSEEN
+            box.picture[y1:y2, x1:x2] = other[y1:y2, x1:x2]
+        box.run(70.0)
+        box.keeper.look()
+        files.append((tmp_path / name / "view-hall.npz").read_bytes())
+    assert files[0] == files[1]
+
+
+def test_a_view_that_cannot_be_read_or_does_not_hold_any_more_is_no_obstacle(tmp_path: Path) -> None:
+    box = Box(tmp_path)
+    box.run(70.0)
+    box.keeper.look()
+    (file,) = tmp_path.glob("view-*")
+    whole = file.read_bytes()
+    for damaged in (
+        b"",
+        whole[:100],
+        b"x" * 500,
+        whole[: len(whole) // 2] + bytes(200) + whole[len(whole) // 2 + 200 :],
+    ):
+        file.write_bytes(damaged)
+        box = again(box)
+        box.run(8.0)
+        assert not box.line.masks.withheld
+    box.pipeline.redraw("hall", zones=ZoneMap("hall", []), masks=MASKS[:1])
+    box.keeper.look()
+    assert not file.exists()
+
+
+def test_pictures_from_before_a_mask_was_drawn_are_let_go(tmp_path: Path) -> None:
+    box = Box(tmp_path, masks=())
+    box.run(6.0)
+    assert box.ring.between("hall", 0.0, 6.0)
+    box.pipeline.redraw("hall", zones=ZoneMap("hall", []), masks=MASKS)
+    box.run(0.2)
+    assert [k.t_mono_s for k in box.ring.between("hall", 0.0, 99.0)] == [pytest.approx(box.t_s)]
 
 
 def test_withheld_stays_over_a_restart_until_confirmed(tmp_path: Path) -> None:

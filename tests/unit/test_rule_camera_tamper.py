@@ -161,6 +161,47 @@ def test_a_camera_that_looks_where_it_did_afterwards_was_not_turned(change: Chan
     assert told(change, seconds=AT_S + 12, fps=fps) == []
 
 
+def shoved(across: int, down: int) -> Change:
+    by = np.array([[1.0, 0.0, across], [0.0, 1.0, down]])
+    return lambda p, _: cv2.warpAffine(p, by, SIZE, borderMode=cv2.BORDER_REFLECT).astype(np.uint8)
+
+
+def rolled(degrees: float) -> Change:
+    by = cv2.getRotationMatrix2D((SIZE[0] / 2, SIZE[1] / 2), degrees, 1.0)
+    return lambda p, _: cv2.warpAffine(p, by, SIZE, borderMode=cv2.BORDER_REFLECT).astype(np.uint8)
+
+
+@pytest.mark.parametrize(
+    "change", [shoved(SIZE[0] // 45, 0), shoved(0, SIZE[1] // 25), shoved(-12, 12), rolled(6.0), rolled(-8.0)]
+)
+def test_a_camera_that_was_pushed_a_little_is_known_at_once_and_told_later(change: Change) -> None:
+    watch = rule()
+    said = told(change, seconds=10.5, watch=watch)
+    assert said == []
+    assert watch.doubtful
+    assert watch.moved  # for more than 3 s
+    assert told(change)[0][0] == "the camera has been pushed aside for"
+    assert 10.0 <= told(change)[0][1] <= 11.0
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda p, t: p,
+        lambda p, t: shoved(6, 3)(p, t) if t % 2.0 < 0.4 else p,  # a door is slammed, again and again
+        scaled(0.4),
+        lambda p, t: np.roll(p, 12, axis=1) if t < 1.0 else p,
+        lambda p, t: np.hstack(
+            [p[:, : SIZE[0] // 3], np.roll(p[:, SIZE[0] // 3 : SIZE[0] // 2], 9, axis=1), p[:, SIZE[0] // 2 :]]
+        ),
+    ],
+)
+def test_what_shakes_or_changes_in_one_place_is_no_moved_camera(change: Change) -> None:
+    watch = rule()
+    assert told(change, watch=watch) == []
+    assert not watch.moved
+
+
 def test_what_moves_all_the_time_is_no_turned_camera() -> None:
     """Somebody who fills the picture and sways, or a hand that holds the camera."""
     assert told(lambda _, t_s: np.roll(room(seed=2), round(60 * np.sin(2.5 * t_s)), axis=1), seconds=AT_S + 10) == []
