@@ -130,7 +130,12 @@ class Doctor:
 
     def _camera(self, table: CameraTable, client: ControlClient) -> Iterator[Check]:
         masks = sum(mask.camera == table.name for mask in self._config.masks)
-        yield picture.check_pin_mask(table.name, masks=masks, pad_in_view=table.pin_pad_in_view)
+        yield picture.check_pin_mask(
+            table.name,
+            masks=masks,
+            pad_in_view=table.pin_pad_in_view,
+            guarded=self._config.rules.camera_tamper.enabled,
+        )
         asked = self._of_service(f"camera:{table.name}")
         if asked:
             yield asked

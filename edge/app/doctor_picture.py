@@ -81,9 +81,16 @@ def check_people(name: str, frames: Sequence[Frame], detector: Detector) -> Chec
     return Check(where, Status.PASS, "", smallest, "px")
 
 
-def check_pin_mask(name: str, *, masks: int, pad_in_view: bool) -> Check:
-    """Whether nobody will see how PINs are typed. :param pad_in_view: as the configuration declares."""
+def check_pin_mask(name: str, *, masks: int, pad_in_view: bool, guarded: bool) -> Check:
+    """Whether nobody will see how PINs are typed.
+
+    :param pad_in_view: as the configuration declares.
+    :param guarded: it is watched whether the camera was moved.
+    """
     where = f"pin mask:{name}"
+    if masks and not guarded:
+        words = "masks are drawn, but nobody notices when the camera is moved: [rules.camera_tamper] enabled = true"
+        return Check(where, Status.FAIL, words, masks)
     if masks:
         return Check(where, Status.PASS, "" if pad_in_view else "a mask is drawn, though no PIN pad is in view", masks)
     if not pad_in_view:

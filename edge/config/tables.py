@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import Field, field_validator, model_validator
 
-from edge.cameras.source import parse_source
+from edge.cameras.source import Kind, parse_source
 from edge.config.alert_tables import Email, EvidenceTable, Inputs, OutboxTable, Outputs
 from edge.config.fields import HostName, Name, OneLine, PositiveSeconds, Score, Seconds, Table
 from edge.config.rule_tables import OpeningHoursTable, Rules
@@ -36,6 +36,9 @@ class Kiosk(Table):
         return ZoneInfo(self.timezone)
 
 
+_PICTURES_IN_TIME = 2  # a camera is judged by the age of its pictures
+
+
 class CameraTable(Table):
     """One camera."""
 
@@ -54,6 +57,17 @@ class CameraTable(Table):
     def _names_a_camera(cls, value: str) -> str:
         parse_source(value)  # raises a ValueError that says what is allowed, without repeating any password
         return value
+
+    @model_validator(mode="after")
+    def _can_be_watched(self) -> CameraTable:
+        if self.max_fps * self.fresh_timeout_s < _PICTURES_IN_TIME:
+            raise ValueError(
+                f"max_fps and fresh_timeout_s that leave time for {_PICTURES_IN_TIME} pictures: with max_fps = {self.max_fps:g} "
+                f"no fewer than {_PICTURES_IN_TIME / self.max_fps:g} s, or the camera is reconnected for ever"
+            )
+        if self.password_file and not self.user and parse_source(self.source).kind in (Kind.RTSP, Kind.HTTP):
+            raise ValueError("a user beside password_file: without one the password is not used")
+        return self
 
 
 class Model(Table):

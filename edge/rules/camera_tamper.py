@@ -33,6 +33,7 @@ _LEARN_S = 2.5  # of the first pictures; a fault that is there from the start is
 _FORGET_S = 2.0  # a state that was not seen for this long has to begin anew
 _ANOTHER, _SURE = 0.27, 0.55  # agreement of edges: another picture below, certainly the same one above
 _IN_PLACE = 0.85  # certainly the same one, and where it was
+_AGREED_S = 10.0  # what agrees little, but never less, for so long is the view that is remembered
 _SETTLED_S = 60.0  # what was learnt for so long is worth keeping
 _FAINT = 0.33  # of the reference's contrast
 _PAINTED = 0.35  # share of the structured blocks that show nothing any more
@@ -83,6 +84,7 @@ class CameraTamper:
         self._references: dict[bool, Reference] = {}
         self._since: dict[str, tuple[float, float]] = {}  # state -> when it began, when it was last seen
         self._remembered: dict[bool, Reference] = {}  # of an earlier life, until it is seen that they hold
+        self._agrees_since_s: float | None = None
         self._relearn = False
         self._moved = False
         # The picture of now may be of another view: a moment ago, or for good. Any thread.
@@ -169,7 +171,7 @@ class CameraTamper:
         moved = look.move_from(before) if before is not None else 255.0
         stir = look.stir_from(before) if before is not None else 255.0
         if look.grey in self._remembered and look.brightness >= _BLACK:
-            return self._as_before(look, free, moved=moved, stir=stir)
+            return self._as_before(look, free, t_s, moved=moved, stir=stir)
         reference = self._reference(look, free, t_s)
         if reference is None:
             return [DARK]
@@ -189,13 +191,17 @@ class CameraTamper:
         reference.learn(look, free, t_s, weight=1.0 if seen.agreement > _SURE else 0.05)
         return []
 
-    def _as_before(self, look: Look, free: Bool, *, moved: float, stir: float) -> list[str]:
+    def _as_before(self, look: Look, free: Bool, t_s: float, *, moved: float, stir: float) -> list[str]:
         """What is wrong by what was seen in an earlier life, which is forgotten once the camera is known to hang as it did."""
         seen, wrong = self._judge(self._remembered[look.grey], look, free, moved=moved, stir=stir)
-        if self.doubtful and wrong:
-            return [wrong]
-        if not self.doubtful and seen is not NOTHING:
+        if self.doubtful or seen is NOTHING:
+            self._agrees_since_s = None
+            return [wrong] if self.doubtful and wrong else []
+        if self._agrees_since_s is None:
+            self._agrees_since_s = t_s
+        if seen.agreement > _SURE or t_s - self._agrees_since_s >= _AGREED_S:
             del self._remembered[look.grey]
+            self._agrees_since_s = None
         return []
 
     def _judge(

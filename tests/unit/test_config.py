@@ -136,6 +136,12 @@ def test_a_camera_url_is_never_repeated(tmp_path: Path) -> None:
         ("cameras = 3\n", "cameras = 3"),
         ("[[cameras]\n", "not valid TOML"),
         (CAMERA + CAMERA, 'name "c1": each name once'),
+        (CAMERA + "max_fps = 0.2\n", "no fewer than 10 s"),
+        (CAMERA + "fresh_timeout_s = 0.1\n", "that leave time for 2 pictures"),
+        (
+            '[[cameras]]\nname = "c1"\nsource = "rtsp://192.0.2.1/x"\npassword_file = "p"\n',
+            "a user beside password_file",
+        ),
         (CAMERA + "[email]\nenabled = true\n", "needs host, sender, recipients"),
         (
             CAMERA + '[email]\nenabled = true\nhost = "h"\nsender = "x"\nrecipients = ["a@b", "c d@e"]\n',

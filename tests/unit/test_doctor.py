@@ -177,7 +177,12 @@ def test_an_empty_lobby_cannot_be_measured_and_says_so() -> None:
     [(0, True, Status.FAIL), (1, True, Status.PASS), (0, False, Status.PASS), (2, False, Status.PASS)],
 )
 def test_a_pin_pad_needs_a_mask_or_a_declaration(masks: int, in_view: bool, status: Status) -> None:
-    assert picture.check_pin_mask("lobby", masks=masks, pad_in_view=in_view).status is status
+    assert picture.check_pin_mask("lobby", masks=masks, pad_in_view=in_view, guarded=True).status is status
+
+
+@pytest.mark.parametrize(("masks", "status"), [(0, Status.PASS), (1, Status.FAIL)])
+def test_a_mask_needs_somebody_who_notices_that_the_camera_was_moved(masks: int, status: Status) -> None:
+    assert picture.check_pin_mask("lobby", masks=masks, pad_in_view=False, guarded=False).status is status
 
 
 def test_a_line_is_plain_where_nobody_looks() -> None:

@@ -202,6 +202,26 @@ def test_what_shakes_or_changes_in_one_place_is_no_moved_camera(change: Change) 
     assert not watch.moved
 
 
+def test_what_it_saw_in_an_earlier_life_is_not_forgotten_for_a_moment_that_looks_alike() -> None:
+    before = rule()
+    told(lambda p, _: p, seconds=75.0, fps=2.0, watch=before)
+    memory = before.memory(np.ones((9, 16), np.bool_))
+    other = room(seed=2)
+    half = cv2.addWeighted(ROOM, 0.35, other, 0.65, 0).astype(np.uint8)
+    mixed = [half if k in {7, 8, 9, 10, 11} else other for k in range(40)]
+    for pictures, moved in ((mixed, True), ([half] * 80, False), ([ROOM] * 40, False)):
+        watch = rule()
+        watch.recall(memory)
+        said = set()
+        for k, picture in enumerate(pictures):
+            moment = scene(k / FPS)
+            moment = replace(moment, frame=replace(moment.frame, image=noisy(picture, k)))
+            said |= {seen.what for seen in watch.update(moment)}
+        assert (said == {"the camera has been turned away for"}) is moved
+        assert watch.doubtful is moved
+        assert watch.moved is moved
+
+
 def test_what_moves_all_the_time_is_no_turned_camera() -> None:
     """Somebody who fills the picture and sways, or a hand that holds the camera."""
     assert told(lambda _, t_s: np.roll(room(seed=2), round(60 * np.sin(2.5 * t_s)), axis=1), seconds=AT_S + 10) == []
