@@ -18,7 +18,8 @@ _CHATTER = re.compile(r"^\s*\[OPENCV:FFMPEG:(?:2[4-9]|3[0-9]|4[0-9]|5[0-9])\]")
 # What decoders say of a picture that came damaged or in part: often the last line before a stream ends, never why it ended.
 _DAMAGED = re.compile(
     r"co located POCs|error while decoding|concealing \d+|[PS]PS id|non-existing [PS]PS|(?:missing|reference) picture|find ref with POC"
-    r"|mmco|no frame!|decode_slice|number of reference frames|block unavailable|macroblock|level prefix|bytestream|EOI missing|overread",
+    r"|mmco|no frame!|decode_slice|number of reference frames|block unavailable|macroblock|level prefix|bytestream|EOI missing|overread"
+    r"|bits \d+ is invalid|quant_index is invalid|invalid len|unsupported coding type|unable to decode APP|huffman",
     re.IGNORECASE,
 )
 _PREFIX = re.compile(r"^\s*(?:\[[^\]]*\]\s*)+")
@@ -75,8 +76,16 @@ _KNOWN: tuple[tuple[re.Pattern[str], str, str], ...] = tuple(
             "the camera does not answer",
             "check cable, PoE power and the address",
         ),
-        (r"End of file|Connection reset|Broken pipe", "the camera closed the connection", "is it restarting?"),
-        (r"certificate|TLS|SSL", "the camera's TLS handshake fails", "check the camera's certificate and clock"),
+        (
+            r"End of file|Connection reset|Broken pipe|Stream ends prematurely",
+            "the camera closed the connection",
+            "is it restarting?",
+        ),
+        (
+            r"\b(?:certificate|TLS|SSL)\b",
+            "the camera's TLS handshake fails",
+            "check the camera's certificate and clock",
+        ),
         (r"not on whitelist", "the stream points to a protocol that is not allowed", "use the camera's own stream"),
     )
 )

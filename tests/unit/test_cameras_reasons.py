@@ -25,6 +25,8 @@ SOURCE = parse_source("rtsp://guard:hunter22@10.0.0.5/s")
         ("Connection timed out", "does not answer", "power"),
         ("[OPENCV:FFMPEG:16] Failed reading RTSP data: Immediate exit requested", "does not answer", "power"),
         ("[OPENCV:FFMPEG:16] Failed reading RTSP data: End of file", "closed the connection", "restarting"),
+        ("[OPENCV:FFMPEG:16] Stream ends prematurely at 0, should be 18446744073709551615", "closed the", "restarting"),
+        ("[tls @ 0x1] error:0A000086:SSL routines::certificate verify failed", "TLS", "clock"),
     ],
 )
 def test_known_lines(line: str, words: str, hint: str) -> None:
@@ -53,6 +55,9 @@ def test_an_unknown_line_is_repeated_without_secrets() -> None:
         "[h264 @ 0x1] error while decoding MB 12 7, bytestream -5",
         "[hevc @ 0x1] Could not find ref with POC 4",
         "[OPENCV:FFMPEG:16] non-existing PPS 0 referenced",
+        "[OPENCV:FFMPEG:16] bits 159 is invalid",
+        "[OPENCV:FFMPEG:16] dqt: invalid len 50133",
+        "[OPENCV:FFMPEG:24] Could not find codec parameters for stream 0 (Video: mjpeg (JPEG LS), lossless): unspecified size",
     ],
 )
 def test_a_damaged_picture_is_no_reason(line: str) -> None:
