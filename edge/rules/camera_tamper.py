@@ -210,7 +210,8 @@ class CameraTamper:
         """How much of the reference is seen, and what is wrong, "": nothing; notes whether the view is doubtful."""
         seen = reference.compare(look, free)
         pushed = seen.agreement < _IN_PLACE and reference.moved(look, free)
-        self.doubtful = pushed or seen.agreement < _ANOTHER
+        # Where it is dark, agreement is chance: whether it was moved is seen when there is light again.
+        self.doubtful = pushed or (seen.agreement < _ANOTHER and look.brightness >= _BLACK)
         wrong = _wrong(look, seen, moved=moved, stir=stir)
         if pushed and wrong in {"", HIDDEN, SPRAYED, DEFOCUSED}:
             wrong = MOVED

@@ -202,6 +202,14 @@ def test_what_shakes_or_changes_in_one_place_is_no_moved_camera(change: Change) 
     assert not watch.moved
 
 
+@pytest.mark.parametrize("light", [0.0, 0.02, 0.1])
+def test_the_light_that_goes_out_is_no_reason_to_withhold_pictures(light: float) -> None:
+    watch = rule()
+    told(scaled(light), seconds=9.0, watch=watch)
+    assert not watch.doubtful
+    assert not watch.moved
+
+
 def test_what_it_saw_in_an_earlier_life_is_not_forgotten_for_a_moment_that_looks_alike() -> None:
     before = rule()
     told(lambda p, _: p, seconds=75.0, fps=2.0, watch=before)
