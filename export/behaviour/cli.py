@@ -16,7 +16,7 @@ from export.behaviour.bundle import write_bundle
 from export.behaviour.footage import Footage, footage, mirror, surveillance
 from export.behaviour.learn import Outcome, Task, Weights, cross_validate, fit, sample
 from export.behaviour.report import card, table
-from export.behaviour.score import figures, threshold
+from export.behaviour.score import by_round, figures, middle, threshold
 from export.behaviour.truth import Clip, read_clips, read_fights, scenes
 from export.errors import ExportError
 
@@ -91,15 +91,19 @@ def _train(args: argparse.Namespace) -> None:
         _say(f"{task.name}: windows of {len(clips)} clips")
         judged = [sample(task, clip, seen[clip.path]) for clip in clips]
         known = [*judged, *(sample(task, clip, other[v][clip.path]) for v in task.versions for clip in clips)]
-        found = outcomes[task.name] = cross_validate(task, judged, known, scene)
+        rounds = cross_validate(task, judged, known, scene)
+        found = outcomes[task.name] = middle(rounds)
         ours, apart = ([o for o in found if bool(o.clip.whole) == whole] for whole in (False, True))
         allowed, elsewhere = _ALLOWED[task.name]
         limit = threshold(ours, allowed=allowed, apart=apart, allowed_apart=elsewhere)
         measured = figures(found, limit, sum(_seconds(seen[c.path]) for c in clips))
         measured["allowed"] = f"{allowed} of machines, {elsewhere} others"
         measured["false_alarms_at_machines"] = sum(o.silent >= limit for o in ours)
+        measured |= by_round(rounds, limit)
         worse = [sample(task, clip, spoilt[clip.path]) for clip in machine]
-        told = figures(cross_validate(task, worse, known, scene), limit, sum(_seconds(f) for f in spoilt.values()))
+        told = figures(
+            middle(cross_validate(task, worse, known, scene)), limit, sum(_seconds(f) for f in spoilt.values())
+        )
         measured |= {f"spoilt_{k}": told[k] for k in ("clips_with", "clips_found", "false_alarms", "ranked_right")}
         learnt[task.name] = (task, fit(task, known, scene), limit, measured)
         for line in table(task.name, found, limit, measured):

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 STRETCH = 5.0  # features are log(1 + 5 x): differences between slow and slower count, too
 _ALL = 0  # the name of all people as one
+ROUNDS = 9
+"""Of cross-validation, each with other scenes left out together."""
+
 _FEW = 8  # scenes with the behaviour; with no more, each scene is left out in turn
 
 
@@ -163,23 +166,33 @@ def _look_answers(spec: LookSpec, weights: Weights, one: Sample) -> list[F32]:
 
 
 def cross_validate(
-    task: Task, judged: Sequence[Sample], learnt: Sequence[Sample], scene: Mapping[Path, int], *, seed: int = 0
-) -> list[Outcome]:
-    """Every clip of ``judged`` judged by a model that was learnt from ``learnt`` without its scene."""
+    task: Task, judged: Sequence[Sample], learnt: Sequence[Sample], scene: Mapping[Path, int]
+) -> list[list[Outcome]]:
+    """Every clip of ``judged`` judged by a model that was learnt from ``learnt`` without its scene; in the order of ``judged``.
+
+    Which scenes are left out together is chance, and one draw's threshold and figures are a matter of luck. So there are
+    ``ROUNDS`` of them, each with another draw; :func:`export.behaviour.score.middle` makes one of them. Where each scene is left out in turn there is nothing to
+    draw, and one round.
+    """
     clips = [s.clip for s in judged]
     shows = np.array([c.shows(task.name) for c in clips])
     groups = np.array([scene[c.path] for c in clips])
-    outcomes = []
-    for fold in _folds(shows, groups, seed):
-        left_out = set(groups[fold].tolist())
-        weights = fit(task, [s for s in learnt if scene[s.clip.path] not in left_out], scene)
-        outcomes += [_outcome(task, weights, judged[k], int(groups[k])) for k in fold]
-    return outcomes
+    if len(np.unique(groups[shows])) <= _FEW:
+        draws = [[np.flatnonzero(groups == g) for g in np.unique(groups)]]
+    else:
+        draws = [_folds(shows, groups, seed) for seed in range(ROUNDS)]
+    rounds = []
+    for folds in draws:
+        outcomes: dict[int, Outcome] = {}
+        for fold in folds:
+            left_out = set(groups[fold].tolist())
+            weights = fit(task, [s for s in learnt if scene[s.clip.path] not in left_out], scene)
+            outcomes |= {k: _outcome(task, weights, judged[k], int(groups[k])) for k in fold.tolist()}
+        rounds.append([outcomes[k] for k in range(len(judged))])
+    return rounds
 
 
 def _folds(shows: npt.NDArray[np.bool_], groups: I64, seed: int) -> list[I64]:
-    if len(np.unique(groups[shows])) <= _FEW:
-        return [np.flatnonzero(groups == g) for g in np.unique(groups)]
     split = StratifiedGroupKFold(5, shuffle=True, random_state=seed)
     return [test for _, test in split.split(shows, shows, groups)]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from statistics import median
 from typing import TYPE_CHECKING
 
 from export.events.score import binomial_interval, poisson_upper
@@ -12,7 +14,8 @@ if TYPE_CHECKING:
     from export.behaviour.learn import Outcome
 
 RULE = (
-    "Out of fold (each scene judged by a model that has not seen it): halfway between the highest answer given to footage"
+    "Out of fold (each scene judged by a model that has not seen it; where several are left out together, the median of nine"
+    " draws of which): halfway between the highest answer given to footage"
     " without the behaviour, after as many false alarms as allowed, and the next higher answer given to a clip with it."
     " Of clips of machines and of anything else, other numbers of false alarms are allowed (`allowed` under each"
     " behaviour's figures), and the next higher answer is one given to a clip of machines."
@@ -63,6 +66,29 @@ def figures(outcomes: Sequence[Outcome], limit: float, seconds: float) -> dict[s
         "hours": round(seconds / 3600, 4),
         "false_alarms_per_hour_at_most": round(poisson_upper(false) / (seconds / 3600), 1),
         "ranked_right": round(ranked(outcomes), 3),
+    }
+
+
+def middle(rounds: Sequence[Sequence[Outcome]]) -> list[Outcome]:
+    """Each clip's median answers over all rounds of cross-validation, which have the clips in one order."""
+    return [
+        replace(several[0], shown=median(one.shown for one in several), silent=median(one.silent for one in several))
+        for several in zip(*rounds, strict=True)
+    ]
+
+
+def by_round(rounds: Sequence[Sequence[Outcome]], limit: float) -> dict[str, str]:
+    """How far single rounds of cross-validation differ at one threshold: from the lowest to the highest; empty: there is one."""
+    if len(rounds) < 2:
+        return {}
+    found = [sum(o.shown >= limit for o in one) for one in rounds]
+    false = [sum(o.silent >= limit for o in one) for one in rounds]
+    right = [ranked(one) for one in rounds]
+    return {
+        "rounds": str(len(rounds)),
+        "clips_found_by_round": f"{min(found)} to {max(found)}",
+        "false_alarms_by_round": f"{min(false)} to {max(false)}",
+        "ranked_right_by_round": f"{min(right):.3f} to {max(right):.3f}",
     }
 
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
-from export.behaviour.score import figures, ranked, threshold
+from export.behaviour.score import by_round, figures, middle, ranked, threshold
 
 
-class Made(NamedTuple):
+@dataclass(frozen=True)
+class Made:
     """What ``export.behaviour.learn.Outcome`` holds; that module needs scikit-learn."""
 
     shown: float
@@ -58,3 +59,17 @@ def test_ranked_is_the_share_of_pairs_in_the_right_order() -> None:
     assert ranked([*WITH, *WITHOUT]) == pytest.approx(8 / 9)
     assert ranked([Made(0.5, -1), Made(-1, 0.5)]) == 0.5
     assert ranked([]) == 0.0
+
+
+def test_of_several_rounds_each_clip_counts_with_its_median() -> None:
+    rounds = [[Made(0.9, -1, 1), Made(-1, 0.2)], [Made(0.3, -1, 1), Made(-1, 0.7)], [Made(0.6, -1, 1), Made(-1, 0.1)]]
+    assert middle(rounds) == [Made(0.6, -1, 1), Made(-1, 0.2)]
+    assert middle(rounds[:1]) == rounds[0]
+
+
+def test_how_far_rounds_differ_is_told() -> None:
+    rounds = [[Made(0.9, -1), Made(-1, 0.2)], [Made(0.3, -1), Made(-1, 0.7)]]
+    told = by_round(rounds, 0.5)
+    assert told["clips_found_by_round"] == told["false_alarms_by_round"] == "0 to 1"
+    assert told["ranked_right_by_round"] == "0.000 to 1.000"
+    assert by_round(rounds[:1], 0.5) == {}
