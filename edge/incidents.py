@@ -108,7 +108,8 @@ class Incidents:
         for observation in observations:
             if isinstance(observation, Withheld):
                 self._suppressions.note(observation.observation, observation.reason, t_mono_s, t_utc)
-                self._doubt(observation.observation, t_mono_s, t_utc)
+                if not observation.harmless:
+                    self._doubt(observation.observation, t_mono_s, t_utc)
                 continue
             if always:
                 self._quiet.pop((observation.camera, observation.rule, observation.zone), None)

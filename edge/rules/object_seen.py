@@ -184,7 +184,8 @@ class ObjectSeen:
             return [self._observation(scene, mask & ~clutter & proven, sure_s)]
         if doubted_s > self._seen_s:
             reason = PART_OF_THE_ROOM if (mask & clutter).any() else NOT_MOVED
-            return [Withheld(self._observation(scene, mask, doubted_s), reason)]
+            harmless = not (mask & ~clutter).any()
+            return [Withheld(self._observation(scene, mask, doubted_s), reason, harmless=harmless)]
         return []
 
     def _nothing(self, scene: Scene) -> None:

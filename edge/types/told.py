@@ -50,10 +50,14 @@ class Observation:
 
 @dataclass(frozen=True, slots=True)
 class Withheld:
-    """What a rule sees but cannot vouch for, and why (``reason``): recorded as suppressed; it opens no incident, and ends none."""
+    """What a rule sees but cannot vouch for, and why (``reason``): recorded as suppressed; it opens no incident, and ends none.
+
+    ``harmless``: it is known to be nothing, so that an open incident may end: it would hide the next one.
+    """
 
     observation: Observation
     reason: str
+    harmless: bool = False
 
 
 @dataclass(frozen=True, slots=True)

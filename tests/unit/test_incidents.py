@@ -237,6 +237,14 @@ def test_what_is_withheld_opens_nothing_and_ends_nothing() -> None:
     assert sum(s.count for s in box.suppressions) == 29
 
 
+def test_what_is_known_to_be_nothing_keeps_no_incident_open() -> None:
+    box = incidents()
+    feed(box, 0, observation(0))
+    part_of_the_room = Withheld(observation(1), "part of the room", harmless=True)
+    changes = [c for t in range(1, 30) for c in box.update("lobby", [part_of_the_room], t_mono_s=t, t_utc=utc(t))]
+    assert [(c.kind, c.incident.closed_mono_s) for c in changes] == [(CLOSED, 0)]
+
+
 def test_a_blind_camera_ends_nothing() -> None:
     box = incidents()
     feed(box, 0, observation(0))
