@@ -20,6 +20,7 @@ from edge.app.build_local import build_indicator, build_inputs, build_pins
 from edge.app.build_model import build_watch, model_checks, open_present
 from edge.app.build_storage import Storage, open_storage
 from edge.app.build_technician import Technician, build_technician
+from edge.app.chores import do_all
 from edge.app.config_watch import ConfigWatch
 from edge.app.hand_over import AlertMaker, Annotator, acknowledge, close_up, enqueue, log_record, troubles
 from edge.app.mail_channel import build_channel
@@ -146,7 +147,7 @@ def build_box(config: Config, config_path: Path, stack: contextlib.ExitStack, *,
         on_stored=lambda alert: acknowledge(alert, pipeline, delivery, sheets),
         on_unstored=lambda _: delivery.wake() if delivery else None,
         on_sent_unstored=lambda alert: pipeline.incidents.alert_queued(alert.incident_id, alert.severity),
-        chore=lambda: [chore() for chore in chores],
+        chore=lambda: do_all(chores),
     )
     if delivery:
         delivery.also_deliver(writer)  # what the disk refuses goes out from memory

@@ -87,7 +87,8 @@ class MaskKeeper:
         generation, written_s = self._written[name]
         masks = self._lines[name].masks
         if generation != rule.generation or not masks:
-            file.unlink(missing_ok=True)  # it does not hold any more, or there is nothing to hide
+            if file.exists():  # a read-only disk refuses to remove even what is not there
+                file.unlink(missing_ok=True)  # it does not hold any more, or there is nothing to hide
             self._written[name] = (rule.generation, float("-inf"))
         elif now_s - written_s >= _REWRITE_S:
             memory = rule.memory(_beside(masks.polygons))

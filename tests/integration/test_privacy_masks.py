@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import cv2
@@ -37,8 +39,6 @@ from edge.types import Frame, Severity
 from edge.zones import ZoneMap
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from edge.types import U8, Alert
 
 MAN = Seen("person", (100.0, 60.0, 160.0, 170.0))
@@ -345,6 +345,16 @@ def test_a_view_that_cannot_be_read_or_does_not_hold_any_more_is_no_obstacle(tmp
     box.pipeline.redraw("hall", zones=ZoneMap("hall", []), masks=MASKS[:1])
     box.keeper.look()
     assert not file.exists()
+
+
+def test_without_masks_a_read_only_disk_is_no_trouble(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(path: Path, missing_ok: bool = False) -> None:
+        raise OSError(errno.EROFS, "Read-only file system", str(path))
+
+    box = Box(tmp_path, masks=())
+    box.run(70.0)
+    monkeypatch.setattr(Path, "unlink", refused)
+    box.keeper.look()
 
 
 def test_pictures_from_before_a_mask_was_drawn_are_let_go(tmp_path: Path) -> None:
