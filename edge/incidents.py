@@ -150,7 +150,7 @@ class Incidents:
     def restore(
         self, incidents: Iterable[Incident], *, sources: Collection[str], t_mono_s: float, t_utc: datetime
     ) -> list[IncidentChange]:
-        """Take over incidents that were open before a restart: each goes on if seen again within 60 s.
+        """Take over incidents that were open before a restart: each goes on if seen again within 60 s of looking.
 
         :param sources: cameras, and what stands in the place of a camera's name, that there are. What another one saw is over:
             nobody would ever say so.
@@ -159,6 +159,7 @@ class Incidents:
         for incident in incidents:
             key = (incident.camera, incident.rule, incident.zone)
             self._open[key] = _Open(incident, t_mono_s, t_utc, _RESTORE_S, restored=True, told=incident.severity)
+            self._looked_s.setdefault(incident.camera, t_mono_s)  # until its first frame nobody looks
             if incident.camera not in sources:
                 changes.append(self._close(key, f"{incident.camera} is not configured any more", t_mono_s, t_utc))
         return changes

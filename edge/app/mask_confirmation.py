@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import logging
-import os
-import zipfile
-import zlib
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from edge.alerts.evidence_files import write_synced
 from edge.app.state import as_owner
 from edge.clock import SystemClock
 from edge.errors import StateError
@@ -59,13 +58,13 @@ class MaskKeeper:
     def look(self) -> None:
         """One look; called every few seconds. :raises StateError: a file cannot be written."""
         self._look_at_marks()
-        try:
-            for name, rule in self._views.items():
+        for name, rule in self._views.items():
+            try:
                 self._keep_view(name, rule)
-        except OSError as error:
-            raise StateError(
-                f"{error.filename} cannot be written: {error.strerror}", hint="is the disk full?"
-            ) from error
+            except OSError as error:  # noqa: PERF203 - a few cameras
+                raise StateError(
+                    f"{self._view(name)} cannot be written: {error.strerror}", hint="is the disk full?"
+                ) from error
 
     def _recall(self, name: str, rule: CameraTamper) -> None:
         file = self._view(name)
@@ -76,7 +75,7 @@ class MaskKeeper:
                     mode, _, array = key.partition(".")
                     modes[mode == "grey"][array] = found[key]
             rule.recall({grey: arrays for grey, arrays in modes.items() if arrays})
-        except (OSError, ValueError, KeyError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
+        except Exception as error:  # noqa: BLE001 - readers raise whatever a damaged file makes them stumble over; the box must start
             log.warning(
                 f'camera "{name}": {file} is damaged: if the camera was moved while the box was off, nobody notices',
                 extra={"kg": {"event": "view_unreadable", "camera": name, "error": str(error)}},
@@ -95,12 +94,9 @@ class MaskKeeper:
             if not memory:
                 return
             arrays = {f"{'grey' if g else 'colour'}.{k}": v for g, known in memory.items() for k, v in known.items()}
-            new = file.with_name(f".{file.name}.new")
-            with new.open("wb") as out:
-                np.savez_compressed(out, allow_pickle=False, **arrays)
-                out.flush()
-                os.fsync(out.fileno())
-            new.replace(file)
+            content = io.BytesIO()
+            np.savez_compressed(content, allow_pickle=False, **arrays)
+            write_synced(file, content.getvalue())
             self._written[name] = (generation, now_s)
 
     def _look_at_marks(self) -> None:

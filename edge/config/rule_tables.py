@@ -110,7 +110,7 @@ class SeenTable(_Rule):
     def _can_be_reached(self) -> SeenTable:
         for key in ("seen_s", "score_s"):
             value = getattr(self, key, 0.0)
-            if value >= self.window_s:
+            if self.enabled and value >= self.window_s:
                 raise ValueError(
                     f"{key} ({value:g}) must be less than window_s ({self.window_s:g}): a window holds no more than itself"
                 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import itertools
 import threading
 from pathlib import Path
@@ -332,8 +333,16 @@ def test_a_view_that_cannot_be_read_or_does_not_hold_any_more_is_no_obstacle(tmp
     box.keeper.look()
     (file,) = tmp_path.glob("view-*")
     whole = file.read_bytes()
+    bare = io.BytesIO()
+    np.save(bare, np.zeros(3))
+    locked = bytearray(whole)
+    locked[6] |= 1  # the first entry's flag: encrypted
+    start = whole.rindex(b"PK\x01\x02", 0, whole.index(b"PK\x01\x02") + 4)
+    locked[start + 8] |= 1
     for damaged in (
         b"",
+        bare.getvalue(),
+        bytes(locked),
         whole[:100],
         b"x" * 500,
         whole[: len(whole) // 2] + bytes(200) + whole[len(whole) // 2 + 200 :],

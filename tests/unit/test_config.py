@@ -180,6 +180,10 @@ def test_each_kind_of_fault(tmp_path: Path, text: str, expected: str) -> None:
     assert expected in faults(write(tmp_path, text))
 
 
+def test_a_rule_that_is_off_need_not_be_reachable(tmp_path: Path) -> None:
+    load(write(tmp_path, CAMERA + "[rules.helmet]\nenabled = false\nseen_s = 12\n"))
+
+
 def test_a_missing_file_says_what_to_do(tmp_path: Path) -> None:
     message = faults(tmp_path / "none.toml")
     assert "no such file" in message

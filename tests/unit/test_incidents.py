@@ -192,6 +192,13 @@ class TestRestart:
         assert change.kind is CLOSED
         assert change.incident.close_reason == "interrupted by a restart"
 
+    def test_the_time_until_the_camera_is_there_does_not_count(self) -> None:
+        box = incidents()
+        assert box.restore([self.before()], sources={"lobby"}, t_mono_s=100, t_utc=utc(100)) == []
+        assert [c for t in range(190, 240) for c in look(box, t)] == []
+        assert look(box, 240, observation(240)) == []
+        assert [i.incident_id for i in box.open_incidents] == ["i1"]
+
     def test_what_a_camera_saw_that_is_not_there_any_more_is_over(self) -> None:
         box = incidents()
         (change,) = box.restore([self.before()], sources={"yard"}, t_mono_s=100, t_utc=utc(100))
