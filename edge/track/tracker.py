@@ -1,8 +1,8 @@
 """Follows detections from frame to frame. All limits are seconds of capture time: correct at any and at uneven rates.
 
-Passes as in ByteTrack (Zhang et al. 2022): confident boxes first, then weak ones keep alive what is already followed;
-last, what the detector itself does not take for a person any more (``Detections.faint``) shows for a moment that somebody
-known is still there. A life: tentative (seen once), confirmed (published), lost (published with ``unseen_s`` > 0), forgotten.
+Passes as in ByteTrack (Zhang et al. 2022): all boxes, the clear cases first, then confident ones that are less likely; last,
+what the detector itself does not take for a person any more (``Detections.faint``) shows for a moment that somebody known is
+still there. A life: tentative (seen once), confirmed (published), lost (published with ``unseen_s`` > 0), forgotten.
 """
 
 from __future__ import annotations
@@ -25,8 +25,10 @@ _BLIND_S = 2.0  # between two frames this long nobody is taken for gone, at a sl
 _BEHIND_S = 10.0  # somebody behind somebody else is remembered for longer
 _SETTLED_S = 2.0  # who is first seen later than this after the first frame has come in
 _CROWDED = 60  # tracks from which on a doubtful thing starts none: a picture full of them says nothing
-_CLEAR = 0.4  # a cost below this leaves no doubt ...
-_LIKELY = 0.55  # ... and below this little
+_CLEAR = 0.4  # a cost below this leaves no doubt, ...
+_LIKELY = 0.6  # ... below this little, ...
+_HARDLY = 0.85  # ... and above this it is rather somebody else
+_STOPPED_S = 0.8  # after this long without a frame somebody may as well have stopped where they were last seen
 _SAME_LOG_RATIO = 0.35  # a faint box is as tall as the last sure one but for a factor of 1.4
 
 NOBODY = Tracks(
@@ -123,9 +125,10 @@ class Tracker:
             confident = detections.score >= self._new_score
         free_track = np.ones(len(self._all), np.bool_)
         free_detection = np.ones(len(detections), np.bool_)
-        # Who is clearly who comes first: else a false box beside a person would shift everybody by one. A weak box
-        # keeps somebody alive who is where expected; it does not lead them elsewhere.
-        for stage, limit in ((confident, _CLEAR), (confident, np.inf), (~confident, _LIKELY)):
+        # Who is clearly who comes first, also by a weak box: else a false box beside a person would shift everybody by one, or
+        # lead somebody away who stands where they stood. A weak box keeps people where they are; it leads nobody elsewhere.
+        every = np.ones_like(confident)
+        for stage, limit in ((every, _CLEAR), (every, _LIKELY), (confident, _HARDLY)):
             self._match(detections, stage & free_detection, free_track, free_detection, now, limit=limit)
         if detections.faint is not None:
             self._continue(detections.faint, free_track, now, size)
@@ -217,8 +220,9 @@ class Tracker:
     def _cost(self, tracks: I64, measured: F64, now: float) -> F64:
         """How unlike each track's prediction each measurement is, 0..1; (T, D), ``inf`` where out of reach."""
         cost = self._unlike(tracks, self._all.motion.position[tracks], measured, now)
-        # Out of sight people stop and turn: they may as well be where they were last seen.
-        lost = np.isfinite(self._all.missed_s[tracks])
+        # Out of sight people stop and turn: they may as well be where they were last seen. Between two frames, too, if they are
+        # as far apart as at a slow rate with one dropped.
+        lost = np.isfinite(self._all.missed_s[tracks]) | (now - self._all.last_s[tracks] > _STOPPED_S)
         if lost.any():
             there = self._unlike(tracks[lost], to_centre(self._all.box[tracks[lost]]), measured, now)
             cost[lost] = np.minimum(cost[lost], there)

@@ -139,7 +139,7 @@ def test_dwell_is_within_half_a_second_of_the_truth(runs: tuple[float, list[Run]
     within = sum(e <= 0.5 for e in errors) / len(errors)
     right = 1 - len(wrong) / len(errors)
     print(f"{fps:g}/s: {len(errors)} lives, {100 * within:.1f} % within 0.5 s, {100 * right:.1f} % with half the gap")
-    assert right >= {2.0: 0.92, 5.0: 0.98, 15.0: 0.98}[fps], wrong
+    assert right >= {2.0: 0.97, 5.0: 0.99, 15.0: 0.99}[fps], wrong
 
 
 @pytest.mark.parametrize(
@@ -164,7 +164,7 @@ def test_no_incident_is_missed_or_doubled(
             )
     print(f"{fps:g}/s, {rule}: {judged} stories, {len(wrong)} wrong")
     assert judged > 0.8 * len(played)
-    assert len(wrong) <= {2.0: 0.01, 5.0: 0.0, 15.0: 0.0}[fps] * judged, wrong
+    assert len(wrong) <= (0 if LIVES == 1000 else 0.01 * judged), wrong  # others than these: 2 of 1,500 at 2 a second
 
 
 def test_everybody_is_one_person(runs: tuple[float, list[Run]]) -> None:
@@ -175,4 +175,4 @@ def test_everybody_is_one_person(runs: tuple[float, list[Run]]) -> None:
         if any(len(tracks) != 1 for tracks in run.tracks.values()) or max(owners.values()) > 1:
             wrong.append((run.story.seed, run.tracks))
     print(f"{fps:g}/s: {len(played)} stories, {len(wrong)} with an identity lost or changed")
-    assert len(wrong) <= {2.0: 0.1, 5.0: 0.015, 15.0: 0.025}[fps] * len(played), wrong
+    assert len(wrong) <= {2.0: 0.025, 5.0: 0.015, 15.0: 0.0}[fps] * len(played), wrong

@@ -154,6 +154,44 @@ def test_who_was_there_at_the_start_shows_no_door() -> None:
     assert ids_before_and_after(1.7, x=320) == (1, 1)
 
 
+def test_who_stops_between_two_frames_a_second_apart_is_not_taken_for_somebody_behind() -> None:
+    """A story of the random lives: one walks past another who stands farther back, a frame is dropped, and the one has stopped."""
+    t = tracker()
+    for k, x in enumerate((475, 427, 383)):
+        t.update(detections(Thing(0, x=288, feet=195, height=110), Thing(1, x=x, feet=237, height=120)), 15 + k / 2)
+    t.update(detections(Thing(1, x=299, feet=238, height=121)), 17.0)  # in front of the other
+    found = t.update(detections(Thing(1, x=302, feet=242, height=123)), 18.0)
+    assert found.track_id[found.unseen_s == 0].tolist() == [2]
+
+
+def test_a_weak_box_where_somebody_stands_comes_before_a_false_one_beside() -> None:
+    t = tracker()
+    for k in range(4):
+        t.update(detections(Thing(0, x=372, feet=325, height=155)), k / 2)
+    weak, false = Thing(0, x=372, feet=325, height=155, score=0.33), Thing(1, x=300, feet=235, height=90, score=0.54)
+    found = t.update(detections(weak, false), 3.0)
+    assert found.track_id.tolist() == [1]
+    assert found.unseen_s[0] == 0
+    assert found.xyxy[0, 3] == pytest.approx(325)
+
+
+def test_a_false_box_that_is_hardly_like_them_leads_nobody_away() -> None:
+    t = tracker()
+    for k in range(4):
+        t.update(detections(Thing(0, x=372, feet=325, height=155)), k / 2)
+    found = t.update(detections(Thing(1, x=300, feet=235, height=90, score=0.54)), 3.0)  # half as tall, on other ground
+    assert found.unseen_s.tolist() == [pytest.approx(1.5)]
+
+
+def test_who_walked_through_the_room_out_of_sight_is_still_the_same() -> None:
+    t = tracker()
+    for k in range(4):
+        t.update(detections(Thing(0, x=592, feet=163, height=97)), k / 2)
+    t.update(detections(), 2.0)
+    found = t.update(detections(Thing(0, x=419, feet=159, height=94)), 4.0)  # 1.8 heights in 2.5 s: a walk
+    assert found.track_id[found.unseen_s == 0].tolist() == [1]
+
+
 def test_who_stands_behind_somebody_is_remembered_for_longer() -> None:
     t = tracker()
     far, near = Thing(0, x=300, feet=260, height=120), Thing(0, x=300, feet=320, height=150)
