@@ -29,6 +29,14 @@ def loss(text: str) -> tuple[str, float]:
     return name, float(points)
 
 
+def points(text: str) -> float:
+    """0 to 100."""
+    value = float(text)
+    if not 0 <= value <= 100:
+        raise argparse.ArgumentTypeError(f"{text}: 0 to 100 is allowed")
+    return value
+
+
 def renaming(text: str) -> tuple[str, str]:
     """DATA=MODEL."""
     data, sign, model = text.partition("=")
@@ -42,4 +50,12 @@ def positive(text: str) -> int:
     value = int(text)
     if value < 1:
         raise argparse.ArgumentTypeError(f"{text}: 1 or more")
+    return value
+
+
+def natural(text: str) -> int:
+    """0 or more."""
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"{text}: 0 or more")
     return value

@@ -28,6 +28,8 @@ def average(first: Path, second: Path, out: Path, *, share: float) -> None:
     :raises MissingInputError: no such file.
     :raises ExportError: no weights of ``train-model``, or two networks that do not fit each other.
     """
+    if out.is_dir() or not out.resolve().parent.is_dir():
+        raise MissingInputError(f"{out}: no file can be there", hint="--out names a file in a folder that exists")
     one, other = _load(first), _load(second)
     ours, theirs = (content["model"].float().state_dict() for content in (one, other))
     if dict(one["model"].names) != dict(other["model"].names):

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
+
+from pydantic import TypeAdapter, ValidationError
 
 from edge.detect.manifest import (
     MANIFEST_NAME,
@@ -19,11 +22,12 @@ from edge.detect.manifest import (
     Outputs,
     OutputSpec,
 )
+from edge.models.signature import SIGNATURE_NAME
 from export.errors import ExportError
 from export.graph import BOXES_NAME, INPUT_NAME, SCORES_NAME
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from export.onnx_export import FloatModel
@@ -100,18 +104,56 @@ def make_manifest(
     )
 
 
-def check_target(out: Path) -> None:
+def check_statement(**told: str) -> None:
+    """Refuse what the manifest would not take, before any long work.
+
+    :param told: fields of ``Manifest`` that hold a text: name, version, licence, min_runtime.
+    :raises ExportError: one is not allowed by the schema.
+    """
+    for key, value in told.items():
+        field = Manifest.model_fields[key]
+        allowed: TypeAdapter[Any] = TypeAdapter(cast("Any", Annotated[field.annotation, field]))
+        try:
+            allowed.validate_python(value)
+        except ValidationError as error:
+            raise ExportError(
+                f"--{key.replace('_', '-')} {value!r}: {error.errors(include_url=False)[0]['msg']}",
+                hint="name and version: letters of A-Z, digits, . _ - and no space; min-runtime: a version, for example 0.1.0",
+            ) from None
+
+
+def check_target(out: Path, *, inputs: Sequence[Path] = ()) -> None:
     """Refuse a target that holds something other than a bundle, before any long work.
 
+    :param inputs: what the bundle is made from: none of it may be lost with an older bundle.
     :raises ExportError: it is a file, a folder with other things in it, or its parent cannot be written.
     """
     if out.exists() and not out.is_dir():
         raise ExportError(f"{out}: is a file", hint="--out names the folder that becomes the bundle")
-    if out.is_dir() and any(out.iterdir()) and not (out / MANIFEST_NAME).is_file():
-        raise ExportError(f"{out}: holds something other than a bundle", hint="name an empty or a new folder")
+    for path in inputs:
+        if path.resolve().is_relative_to(out.resolve()):
+            raise ExportError(f"{path}: lies in {out}, which is to be replaced", hint="name another --out")
+    if out.is_dir() and any(out.iterdir()):
+        strange = _strange(out)
+        if strange:
+            raise ExportError(
+                f"{out}: holds something other than a bundle: {strange}", hint="name an empty or a new folder"
+            )
     parent = out.resolve().parent
     if not parent.is_dir() or not os.access(parent, os.W_OK):
         raise ExportError(f"{parent}: no such folder, or not writable", hint="make it first, or choose another --out")
+
+
+def _strange(bundle: Path) -> str:
+    """The first file in a folder that no bundle's manifest there knows; empty: all of it is a bundle."""
+    known = {MANIFEST_NAME, SIGNATURE_NAME}
+    try:
+        told = json.loads((bundle / MANIFEST_NAME).read_bytes())
+        known |= {str(told["model"]["file"]), *told["files"]}
+    except (OSError, ValueError, KeyError, TypeError):
+        known = set()
+    there = sorted(p.relative_to(bundle).as_posix() for p in bundle.rglob("*") if not p.is_dir() or p.is_symlink())
+    return next((name for name in there if name not in known), "")
 
 
 def write_bundle(out: Path, manifest: Manifest, content: bytes, files: Mapping[str, bytes] | None = None) -> None:
@@ -145,14 +187,15 @@ def _put(fresh: Path, out: Path) -> None:
         fresh.rename(out)
         return
     old = Path(tempfile.mkdtemp(prefix=f".{out.name}.old.", dir=out.parent))
-    out.rename(old / "bundle")
     try:
+        out.rename(old / "bundle")
         fresh.rename(out)
-    except OSError:
-        (old / "bundle").rename(out)
+    except BaseException:  # Ctrl-C as well: the older bundle must not go without the new one being there
+        if not out.exists() and (old / "bundle").exists():
+            (old / "bundle").rename(out)
+        old.rmdir()
         raise
-    finally:
-        shutil.rmtree(old, ignore_errors=True)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def _write_synced(path: Path, content: bytes) -> None:

@@ -79,7 +79,9 @@ def _parser() -> argparse.ArgumentParser:
     add("--calibration", choices=["least-error", "minmax", "percentile", "entropy"], default="least-error",
         help="how activation ranges are chosen (default %(default)s)")  # fmt: skip
     add("--calibration-images", type=int, metavar="N", help="default: 100, or all training images if there are fewer")
-    add("--percentile", type=float, default=99.999, help="for --calibration percentile (default %(default)s)")
+    add(
+        "--percentile", type=arguments.points, default=99.999, help="for --calibration percentile (default %(default)s)"
+    )
     add("--keep-float", action="append", default=[], metavar="PART",
         help="keep nodes in float whose name contains PART, besides the head's tail; may be repeated")  # fmt: skip
     add("--variant", action="append", default=[], choices=["fp32"],
@@ -102,7 +104,12 @@ def _parser() -> argparse.ArgumentParser:
     add("--threshold-share", type=arguments.unit, default=0.35,
         help="share of the validation images for the thresholds; the rest is the gate's (default %(default)s)")  # fmt: skip
     add("--min-runtime", default=__version__, help="oldest Kiosk Guard that may run it (default %(default)s)")
-    add("--threads", type=int, default=0, help="threads for evaluation, 0: all cores up to 4 (default %(default)s)")
+    add(
+        "--threads",
+        type=arguments.natural,
+        default=0,
+        help="threads for evaluation, 0: all cores up to 4 (default %(default)s)",
+    )
     return parser
 
 
@@ -135,15 +142,19 @@ def _keygen(argv: Sequence[str]) -> None:
 
 def _export(args: argparse.Namespace) -> None:
     # What is cheap to refuse is refused before torch is loaded or anything is computed.
-    from export.bundle import check_target  # noqa: PLC0415
+    from export.bundle import check_statement, check_target  # noqa: PLC0415
 
-    check_target(args.out)
     if not args.weights.is_file():
         raise MissingInputError(f"{args.weights}: no such file", hint="name the weights to export")
+    kept = [args.data, args.remarks, args.key, args.golden, None if args.with_source else args.weights]
+    check_target(args.out, inputs=[path for path in kept if path is not None])
+    args.name = args.name or args.weights.stem
+    check_statement(name=args.name, version=args.version, licence=args.licence, min_runtime=args.min_runtime)
+    now = _now()
     remarks = _remarks(args.remarks)
     key = _key(args.key)
     _say("reading the data set")
-    from export import calibrate, dataset, golden, measure, preflight, quantize, sources  # noqa: PLC0415
+    from export import calibrate, dataset, gate, golden, measure, preflight, quantize, sources  # noqa: PLC0415
 
     train, val = dataset.read_dataset(args.data, "train"), dataset.read_dataset(args.data, "val")
     index = sources.read_index(args.data)
@@ -156,14 +167,20 @@ def _export(args: argparse.Namespace) -> None:
 
     _say("exporting the float graph")
     model = onnx_export.export_float(args.weights, height=args.height, width=args.width)
+    unknown = sorted(set(args.precise or ()) - set(model.classes))
+    if unknown:
+        raise ExportError(
+            f"--precise {unknown[0]}: the model has no such class", hint=f"it has: {', '.join(model.classes)}"
+        )
     pairs = dataset.match_classes(model.classes, val.names, dict(args.renamed))
     preflight.check_boxes(val, wanted=[val.names[i] for i in pairs.values()], allowed_empty=args.allow_empty)
+    held = dataset.subset(val, sources.divide(val, index, share=args.threshold_share)[1]).count()
+    gate.check_accepted(dict(args.accept_loss), gate.groups(list(held.values()), val.names, pairs.values()))
     recipe = quantize.Recipe(quantize.Method(args.calibration), args.percentile, tuple(args.keep_float))
     _say(f"quantising on {len(tensors)} images, {recipe.method.value}")
     content = quantize.quantize(model, tensors, recipe)
     _say(f"evaluating on {len(val.images)} images")
     choices = _choices(args)
-    now = _now()
     measured = measure.Measurer(
         model, content, val, pairs, index=index, choices=choices, created_utc=now, say=_say
     ).measure()
@@ -220,7 +237,7 @@ def _describe(
             return make_manifest(
                 model,
                 content,
-                name=args.name or args.weights.stem,
+                name=args.name,
                 version=args.version,
                 licence=args.licence,
                 min_runtime=args.min_runtime,
@@ -308,7 +325,10 @@ def _golden_pictures(source: Path | None) -> tuple[U8, ...]:
 def _now() -> datetime:
     """The date of the bundle; ``SOURCE_DATE_EPOCH`` fixes it, so that a build can be repeated to the byte."""
     epoch = os.environ.get("SOURCE_DATE_EPOCH")
-    return datetime.fromtimestamp(int(epoch) if epoch else int(time.time()), tz=timezone.utc)
+    try:
+        return datetime.fromtimestamp(int(epoch) if epoch else int(time.time()), tz=timezone.utc)
+    except (ValueError, OverflowError, OSError):
+        raise ExportError(f"SOURCE_DATE_EPOCH={epoch}: no date", hint="seconds since 1970, or leave it unset") from None
 
 
 def _say(text: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,9 +17,13 @@ from export.errors import DatasetError, MissingInputError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from edge.types import F32, I64, U8
+    from edge.types import F32, I64, U8, Bool
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
+# Pictures too, but not for these tools: passed over in silence, their labels would be missing from every figure.
+_OTHER_SUFFIXES = frozenset(
+    {".tif", ".tiff", ".heic", ".heif", ".avif", ".gif", ".jp2", ".jpe", ".jfif", ".dng", ".mpo", ".pfm"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +64,16 @@ def read_dataset(data_yaml: Path, split: str) -> Dataset:
         described = YAML.load(str(data_yaml))
     except Exception as error:  # the YAML reader's errors share no base with ours
         raise DatasetError(f"{data_yaml}: no valid table in YAML", hint="needed: path, train, val, names") from error
-    names = _names(data_yaml, described.get("names"))
+    names = _names(data_yaml, described.get("names"), described.get("nc"))
     folders = _folders(data_yaml, described, split)
-    files = sorted({f for folder in folders for f in folder.rglob("*") if f.suffix.lower() in IMAGE_SUFFIXES})
+    there = {f for folder in folders for f in folder.rglob("*")}
+    other = sorted(f for f in there if f.suffix.lower() in _OTHER_SUFFIXES)
+    if other:
+        raise DatasetError(
+            f"{other[0]}: pictures of this kind are not read ({len(other)} in {split})",
+            hint=f"turn them into one of {', '.join(sorted(IMAGE_SUFFIXES))}, or take them out of the data set",
+        )
+    files = sorted(f for f in there if f.suffix.lower() in IMAGE_SUFFIXES)
     if not files:
         raise DatasetError(f"{data_yaml}: {split}: no image in {', '.join(map(str, folders))}")
     images = tuple(_labelled(f, len(names)) for f in files)
@@ -82,7 +94,10 @@ def read_image(path: Path) -> U8:
         content = path.read_bytes()
     except OSError as error:
         raise DatasetError(f"{path}: cannot be read: {error.strerror}") from error
-    image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR) if content else None
+    try:
+        image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR) if content else None
+    except cv2.error:  # it claims more pixels than OpenCV is willing to make room for
+        image = None
     if image is None:
         raise DatasetError(f"{path}: no readable image", hint="replace the file, or take it out of the data set")
     return np.asarray(image, np.uint8)
@@ -121,12 +136,20 @@ def _listed(names: Sequence[str]) -> str:
     return f"it has: {', '.join(names)}"
 
 
-def _names(data_yaml: Path, names: Any) -> tuple[str, ...]:
-    if isinstance(names, dict) and sorted(names) == list(range(len(names))):
+def _names(data_yaml: Path, names: Any, count: Any) -> tuple[str, ...]:
+    if isinstance(names, dict) and set(names) == set(range(len(names))):
         names = [names[i] for i in range(len(names))]
     if not isinstance(names, list) or not names or len({str(n) for n in names}) != len(names):
         raise DatasetError(
             f"{data_yaml}: names: must list the classes, each once", hint="for example names: {0: person, 1: knife}"
+        )
+    # YAML makes something else of yes, no, null and of what stands in brackets.
+    odd = [n for n in names if isinstance(n, bool) or not isinstance(n, str | int | float) or not str(n).strip()]
+    if odd:
+        raise DatasetError(f"{data_yaml}: names: {odd[0]!r} is no name of a class", hint='put it in quotes, as "yes"')
+    if count is not None and count != len(names):
+        raise DatasetError(
+            f"{data_yaml}: nc: {count}, but names lists {len(names)} classes", hint="correct the one that is wrong"
         )
     return tuple(str(n) for n in names)
 
@@ -141,6 +164,10 @@ def _folders(data_yaml: Path, described: dict[str, Any], split: str) -> list[Pat
         )
     folders = [root / str(e) for e in entries]
     for folder in folders:
+        if folder.is_file() or "*" in folder.name:
+            raise DatasetError(
+                f"{data_yaml}: {split}: {folder} is no folder", hint="lists and patterns are not read; name folders"
+            )
         for needed in (folder, _label_path(folder)):
             if not needed.is_dir():
                 raise MissingInputError(
@@ -161,29 +188,30 @@ def _label_path(path: Path) -> Path:
 
 def _labelled(image: Path, class_count: int) -> LabelledImage:
     path = _label_path(image).with_suffix(".txt")
-    if not path.is_file():  # an image without a label file shows nothing of interest
+    if not os.path.lexists(path):  # an image without a label file shows nothing of interest
         return LabelledImage(image, np.zeros((0, 4), np.float32), np.zeros(0, np.int64))
     try:
-        rows = [line.split() for line in path.read_text().splitlines() if line.strip()]
-        table = np.array(rows, np.float64).reshape(len(rows), 5)
+        lines = [(n, line.split()) for n, line in enumerate(path.read_text().splitlines(), start=1) if line.strip()]
+        table = np.array([row for _, row in lines], np.float64).reshape(len(lines), 5)
+    except OSError as error:
+        raise DatasetError(f"{path}: cannot be read: {error.strerror}", hint="a text file is needed, or none") from None
     except ValueError:
         raise DatasetError(
             f"{path}: every line must be: class, centre x, centre y, width, height", hint="polygons are not supported"
         ) from None
-    class_id = table[:, 0].astype(np.int64)
-    wrong = (class_id != table[:, 0]) | (class_id < 0) | (class_id >= class_count)
-    if wrong.any():
-        line = int(np.flatnonzero(wrong)[0])
-        raise DatasetError(
-            f"{path}: line {line + 1}: class {rows[line][0]}",
-            hint=f"allowed: 0 to {class_count - 1}, as data.yaml lists",
-        )
-    inside = np.isfinite(table[:, 1:]).all(axis=1) & ((table[:, 1:] >= 0) & (table[:, 1:] <= 1)).all(axis=1)
-    if not inside.all():
-        raise DatasetError(
-            f"{path}: line {int(np.flatnonzero(~inside)[0]) + 1}: a coordinate outside 0..1",
-            hint="coordinates are fractions of the image's width and height",
-        )
-    half = table[:, 3:5] / 2
-    xyxy = np.concatenate((table[:, 1:3] - half, table[:, 1:3] + half), axis=1).clip(0, 1)
-    return LabelledImage(image, xyxy.astype(np.float32), class_id)
+
+    ids, places = table[:, 0], table[:, 1:]
+    no_class: Bool = ~((ids >= 0) & (ids < class_count) & (np.trunc(ids) == ids))
+    outside: Bool = np.logical_not(((places >= 0) & (places <= 1)).all(axis=1))
+    flat: Bool = np.logical_or(places[:, 2] <= 0, places[:, 3] <= 0)
+    for wrong, what, hint in (
+        (no_class, "class {}", f"allowed: 0 to {class_count - 1}, as data.yaml lists"),
+        (outside, "a coordinate outside 0..1", "coordinates are fractions of the image's width and height"),
+        (flat, "a box without width or height", "nothing could ever be found there"),
+    ):
+        if wrong.any():
+            number, row = lines[int(np.flatnonzero(wrong)[0])]
+            raise DatasetError(f"{path}: line {number}: {what.format(row[0])}", hint=hint)
+    half = places[:, 2:] / 2
+    xyxy = np.concatenate((places[:, :2] - half, places[:, :2] + half), axis=1).clip(0, 1)
+    return LabelledImage(image, xyxy.astype(np.float32), ids.astype(np.int64))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import sys
 import tempfile
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from edge.errors import EX_OK, EX_SOFTWARE, KioskError
 from export import arguments
-from export.errors import GateError, MissingInputError
+from export.errors import ExportError, GateError, MissingInputError
 from export.report import pair
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--data", type=Path, required=True, metavar="data.yaml", help="YOLO data set")
     add("--split", choices=["val", "train"], default="val", help="default %(default)s")
     add("--baseline", type=Path, metavar="BUNDLE", help="the installed model: a class that falls behind it fails")
-    add("--tolerance", type=float, default=1.0, metavar="POINTS",
+    add("--tolerance", type=arguments.points, default=1.0, metavar="POINTS",
         help="AP50-95, mean of the views, that a class may fall behind (default %(default)s)")  # fmt: skip
     add("--weights", type=Path, metavar="SOURCE.pt",
         help="float weights of the bundle, to run FP32 beside it (default: source.pt in the bundle, else its manifest)")  # fmt: skip
@@ -56,11 +57,13 @@ def _parser() -> argparse.ArgumentParser:
     add("--views", choices=["all", "as_is"], default="all", help="default %(default)s")
     add("--closer-looks", action="store_true", help="look closer at every person found, as the kiosk does in turn")
     add("--json", type=Path, metavar="FILE", help="also write every figure as JSON")
-    add("--threads", type=int, default=0, help="0: all cores up to 4 (default %(default)s)")
+    add("--threads", type=arguments.natural, default=0, help="0: all cores up to 4 (default %(default)s)")
     return parser
 
 
 def _evaluate(args: argparse.Namespace) -> None:
+    if args.json is not None and (args.json.is_dir() or not args.json.resolve().parent.is_dir()):
+        raise MissingInputError(f"--json {args.json}: no file can be there", hint="name a file in a folder that exists")
     # The bundles first: a manifest that does not match its model is told before a picture is read.
     from edge.detect.onnx import OnnxDetector  # noqa: PLC0415
     from edge.models.golden import EXPECTED_NAME, verify_golden  # noqa: PLC0415
@@ -105,7 +108,12 @@ def _evaluate(args: argparse.Namespace) -> None:
     faults = compare(scores, before, tolerance=args.tolerance) if baseline else []
     told["behind_baseline"] = faults
     if args.json:
-        args.json.write_text(json.dumps(told, indent=2) + "\n")
+        try:
+            args.json.write_text(json.dumps(told, indent=2) + "\n")
+        except OSError as error:
+            raise ExportError(
+                f"{args.json}: cannot be written: {error.strerror}", hint="the figures are above"
+            ) from None
     if faults:
         raise GateError(
             "\n".join([f"{manifest.label} falls behind {baseline.label if baseline else ''}", *faults]),
@@ -180,6 +188,11 @@ def _floats(
     from export.bundle import make_manifest, write_bundle  # noqa: PLC0415
     from export.onnx_export import export_float  # noqa: PLC0415
 
+    named = manifest.provenance.get("weights_sha256")
+    if named and hashlib.sha256(weights.read_bytes()).hexdigest() != named:
+        raise MissingInputError(
+            f"{weights}: not the weights that {manifest.label} was made from", hint=f"those have the SHA-256 {named}"
+        )
     model = export_float(weights, height=manifest.input.height, width=manifest.input.width)
     if model.classes != manifest.classes:
         raise MissingInputError(f"{weights}: other classes than the bundle's", hint="name the weights it was made from")

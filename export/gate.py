@@ -8,6 +8,7 @@ the 90 % interval of its loss lies above what is allowed: when the loss is there
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,7 +18,7 @@ from export.errors import GateError
 from export.matches import found_boxes
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from edge.detect.measured import Score
     from export.evaluate import Judged
@@ -58,18 +59,11 @@ def judge_losses(
         for rows in (before, after)
     )
     totals = boxes.sum(axis=0)
-    groups = {names[i]: [i] for i in thresholds if totals[i] >= MIN_BOXES}
-    rest = [i for i in thresholds if 0 < totals[i] < MIN_BOXES]
-    if rest:
-        groups[REST] = rest
-    odd = sorted(set(accepted) - {*groups, OVERALL})
-    if odd:
-        raise GateError(
-            f"--accept-loss {', '.join(odd)}: not judged by the gate", hint=f"judged: {', '.join([OVERALL, *groups])}"
-        )
+    judged = groups(totals.tolist(), names, thresholds)
+    check_accepted(accepted, judged)
     lost = 100 * (scores[0].map50_95 - scores[1].map50_95)
     rows = {OVERALL: _row(int(totals[list(thresholds)].sum()), lost, lost, MAX_MAP_LOSS, accepted.get(OVERALL))}
-    for name, ids in groups.items():
+    for name, ids in judged.items():
         loss, lower = _bootstrap(boxes[:, ids].sum(axis=1), was[:, ids].sum(axis=1), now[:, ids].sum(axis=1))
         rows[name] = _row(int(totals[ids].sum()), loss, lower, MAX_RECALL_LOSS, accepted.get(name))
     return Gate(
@@ -77,9 +71,32 @@ def judge_losses(
         set_sha256=set_sha256,
         session="session.x64quantprecision=1",
         rows=rows,
-        pooled=tuple(names[i] for i in rest),
+        pooled=tuple(names[i] for i in judged.get(REST, [])),
         passed=all(row.passed for row in rows.values()),
     )
+
+
+def groups(boxes: Sequence[int], names: Sequence[str], class_ids: Iterable[int]) -> dict[str, list[int]]:
+    """What is judged by recall: each class with enough boxes alone, the rest pooled; by name, the classes' ids.
+
+    :param boxes: labelled ones on the gate's images, by class id. ``class_ids``: those that the model knows.
+    """
+    ids = list(class_ids)
+    found = {names[i]: [i] for i in ids if boxes[i] >= MIN_BOXES}
+    rest = [i for i in ids if 0 < boxes[i] < MIN_BOXES]
+    return {**found, REST: rest} if rest else found
+
+
+def check_accepted(accepted: Collection[str], judged: Collection[str]) -> None:
+    """Whether each name that a loss was accepted for is one that is judged.
+
+    :raises GateError: one is not.
+    """
+    odd = sorted(set(accepted) - {*judged, OVERALL})
+    if odd:
+        raise GateError(
+            f"--accept-loss {', '.join(odd)}: not judged by the gate", hint=f"judged: {', '.join([OVERALL, *judged])}"
+        )
 
 
 def check(gate: Gate) -> None:
@@ -96,7 +113,8 @@ def check(gate: Gate) -> None:
         if not row.passed
     ]
     worst = {n: r for n, r in gate.rows.items() if not r.passed}
-    accept = " ".join(f"--accept-loss {n}={np.ceil(r.lower_points * 10) / 10:g}" for n, r in worst.items())
+    wanted = [f"{n}={np.ceil(r.lower_points * 10) / 10:g}" for n, r in worst.items()]
+    accept = " ".join(f"--accept-loss {shlex.quote(one)}" for one in wanted)
     raise GateError(
         "\n".join(["the gate is closed, no bundle was written", *faults]),
         hint="calibrate on more images, keep layers in float (--keep-float), fine-tune; or accept it on record: "

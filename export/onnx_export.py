@@ -92,7 +92,12 @@ def load_network(weights: Path) -> tuple[nn.Module, tuple[str, ...], str]:
     network = model.model
     if model.task != "detect" or not isinstance(network, nn.Module):
         raise ExportError(f"{weights}: a model for {model.task!r}", hint="only detection models can be exported")
-    names = tuple(str(model.names[i]) for i in range(len(model.names)))
+    names = tuple(str(name) for _, name in sorted(model.names.items()))
+    if len(set(names)) != len(names) or not all(1 <= len(name) <= 100 for name in names):
+        raise ExportError(
+            f"{weights}: its classes: {', '.join(names)[:200]}",
+            hint="each needs a name of its own, up to 100 characters",
+        )
     maps = map_sha256(network)
     network = network.float().eval().fuse(verbose=False)
     head = network.model[-1]

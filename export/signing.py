@@ -31,17 +31,24 @@ def keygen(path: Path) -> Path:
     public = path.with_name(path.name + ".pub")
     key = Ed25519PrivateKey.generate()
     private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    if os.path.lexists(public):
+        raise ExportError(f"{public}: is there already", hint="a key is never overwritten; name another")
     try:
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        raise ExportError(f"{path}: is there already", hint="a key is never overwritten; name another") from None
+    except OSError as error:
+        raise ExportError(f"{path}: cannot be written: {error.strerror}") from None
+    try:
+        with os.fdopen(descriptor, "wb") as file:
             file.write(private)
         with public.open("xb") as file:
             file.write(key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
-    except FileExistsError as error:
-        raise ExportError(
-            f"{error.filename}: is there already", hint="a key is never overwritten; name another"
-        ) from None
     except OSError as error:
-        raise ExportError(f"{path}: cannot be written: {error.strerror}") from None
+        # Half a pair is no key, and would be in the way of the next attempt.
+        path.unlink(missing_ok=True)
+        public.unlink(missing_ok=True)
+        raise ExportError(f"{path}: cannot be written: {error.strerror}", hint="check free space") from None
     return public
 
 

@@ -54,7 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--batch", type=arguments.positive, default=32, help="pictures per step (default %(default)s)")
     add("--device", default="cpu", help="cpu, or the number of a CUDA device (default %(default)s)")
-    add("--workers", type=int, default=None,
+    add("--workers", type=arguments.natural, default=None,
         help="processes that load pictures (default: 4 for a CUDA device, none on the processor; with two cores or more, "
         "OMP_NUM_THREADS=1 and one of them is the quickest)")  # fmt: skip
     add("--precision", choices=("fp32", "bf16", "fp16"), default="fp32",
@@ -81,7 +81,7 @@ def _parser() -> argparse.ArgumentParser:
         help="first label the persons that these weights find and nobody labelled",
     )
     add("--fill-only", default="*", metavar="PATTERN", help="only in training images with such names (default: all)")
-    add("--fill-conf", type=float, default=0.4, help="lowest score of a person to add (default %(default)s)")
+    add("--fill-conf", type=arguments.unit, default=0.4, help="lowest score of a person to add (default %(default)s)")
     return parser
 
 
@@ -91,6 +91,8 @@ def _train(args: argparse.Namespace) -> None:
     recipe = read_recipe(args.recipe)
     if not args.weights.is_file():
         raise MissingInputError(f"{args.weights}: no such file", hint="name the weights to start from")
+    if args.fill_persons is not None and not args.fill_persons.is_file():
+        raise MissingInputError(f"{args.fill_persons}: no such file", hint="name COCO weights, for example yolov8n.pt")
     if args.time is not None and not 0 < args.time < 10_000:
         raise ExportError(f"--time {args.time}", hint="hours, more than 0")
     _say("checking every picture and every label")
@@ -101,6 +103,8 @@ def _train(args: argparse.Namespace) -> None:
     from export import training  # noqa: PLC0415
 
     _check_device(args.device)
+    for weights in filter(None, (args.weights, args.fill_persons)):
+        training.load_weights(weights)
     settings = _settings(args, recipe)
     run = training.Run(
         folder=args.out, weights=args.weights, data_yaml=args.out / "data.yaml", recipe=recipe, settings=settings

@@ -89,6 +89,22 @@ def _as_float(value: Any) -> Any:
     return value
 
 
+def load_weights(weights: Path) -> Any:
+    """An ultralytics model that detects, from its file.
+
+    :raises ExportError: it cannot be loaded, or does something else.
+    """
+    try:
+        model = YOLO(str(weights))
+    except Exception as error:  # torch and pickle raise anything
+        raise ExportError(
+            f"{weights}: cannot be loaded: {error}", hint="a .pt file saved by ultralytics is needed"
+        ) from error
+    if model.task != "detect":
+        raise ExportError(f"{weights}: a model for {model.task!r}", hint="only detection models can be trained")
+    return model
+
+
 class Run:
     """One training run in one folder. Started again with the same arguments, it goes on from its last whole epoch.
 
@@ -167,7 +183,7 @@ class Run:
         cache: bool,
         keep_map: bool,
     ) -> None:
-        model = YOLO(str(checkpoint or self._weights))
+        model = load_weights(checkpoint or self._weights)
         keep = _Keeper(self)
         model.add_callback("on_train_epoch_start", keep.epoch_starts)
         model.add_callback("on_model_save", keep.saved)
@@ -198,7 +214,7 @@ class Run:
         )
         try:
             model.train(trainer=trainer, **arguments)
-        except (AssertionError, FileNotFoundError, RuntimeError, ValueError) as error:
+        except (AssertionError, OSError, RuntimeError, ValueError) as error:
             raise ExportError(f"ultralytics stopped training: {error}", hint=f"see {self._folder}/run") from error
 
     def note_epoch(self, *, last: Path, epochs_done: int, spent_s: float) -> None:
@@ -224,12 +240,12 @@ class Run:
 
     def _read_state(self) -> dict[str, Any]:
         try:
-            state = json.loads((self._folder / _STATE).read_text())
+            state = dict(json.loads((self._folder / _STATE).read_text()))
         except FileNotFoundError:
             return {}
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, TypeError) as error:
             raise ExportError(f"{self._folder / _STATE}: cannot be read: {error}", hint="name a new --out") from None
-        return dict(state)
+        return state
 
     def _write_state(self) -> None:
         fresh = self._folder / f".{_STATE}"

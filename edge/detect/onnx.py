@@ -191,8 +191,10 @@ class OnnxDetector:
         blank = np.full((1, self._letterbox.height, self._letterbox.width, 3), self._manifest.input.fill, np.uint8)
         said = self._manifest.outputs
         keys = ("boxes", "scores", "features")  # the last one where it is asked for
-        for key, spec, answer in zip(keys, (said.boxes, said.scores, said.features), self._infer(blank), strict=False):
+        answers = self._infer(blank)
+        for key, spec, answer in zip(keys, (said.boxes, said.scores, said.features), answers, strict=False):
             _check_shape(self._bundle, f"outputs.{key}", spec, answer)
+        _check_numbers(self._bundle, *answers[:2])
 
 
 def _unheard(_: str) -> None:
@@ -291,6 +293,15 @@ def _check_shape(bundle: Path, key: str, spec: OutputSpec | FeatureSpec | None, 
         raise ManifestError(
             f"{bundle / MANIFEST_NAME}: {key}.shape: {list(spec.shape[1:])}, but the model gave {list(got.shape)}",
             hint="the manifest belongs to another model; install the bundle anew",
+        )
+
+
+def _check_numbers(bundle: Path, boxes: F32, scores: F32) -> None:
+    """What is no number is above no threshold: the box would call itself guarding and see nobody."""
+    if not (np.isfinite(boxes).all() and (scores >= 0).all() and (scores <= 1.001).all()):  # the last digit may be off
+        raise DetectorError(
+            f"{bundle}: the model gives boxes that are no numbers, or scores that are not 0..1, for a grey picture",
+            hint="its weights are damaged, or this onnxruntime cannot run it; install another model bundle",
         )
 
 

@@ -76,6 +76,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _train(args: argparse.Namespace) -> None:
+    if args.out.exists() and not args.out.is_dir():  # what is cheap to refuse is refused before hours are spent
+        raise ExportError(f"{args.out}: is a file", hint="--out names the folder that becomes the bundle")
     detector = OnnxDetector(args.model, classes=["person"], features=True)
     tasks = _tasks(args.model, detector)
     machine, fights = read_clips(args.clips), read_fights(args.fights)

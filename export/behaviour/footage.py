@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import zipfile
+import zlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
     Change = Callable[[U8], U8]
 
 FPS = 5.0  # as the kiosk judges
+_TAKEN_AS = 1  # another number where another version takes something else from the same clip
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,19 +76,40 @@ def footage(clip: Path, detector: OnnxDetector, cache: Path | None, *, change: C
     :param change: what becomes of every picture before anything looks at it.
     :raises DatasetError: the clip cannot be read.
     """
-    kept = cache / f"{clip.stem}.npz" if cache else None
-    if kept and kept.is_file():
-        with np.load(kept) as z:
-            if str(z["persons"]) == detector.model and "closer_every_s" in z:
-                ends = np.cumsum(z["count"])[:-1]
-                found = zip(np.split(z["xyxy"], ends), np.split(z["score"], ends), strict=True)
-                size = (int(z["size"][0]), int(z["size"][1]))
-                return Footage(z["t_s"], z["small"], size, tuple(found), z["looks"], z["there"], float(z["sure_from"]))
-    taken = _taken(clip, detector, change)
-    if kept:
-        kept.parent.mkdir(parents=True, exist_ok=True)
+    kept = cache / f"{clip.stem}-{_key(clip, detector)}.npz" if cache else None
+    found = _kept(kept) if kept else None
+    if found is None:
+        found = _taken(clip, detector, change)
+        if kept:
+            _keep(kept, found)
+    return found
+
+
+def _key(clip: Path, detector: OnnxDetector) -> str:
+    """What footage depends on besides the change: the clip's bytes and the model's, for names of both occur twice."""
+    text = f"{hashlib.sha256(clip.read_bytes()).hexdigest()} {detector.manifest.model.sha256} {EVERY_S} {_TAKEN_AS}"
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _kept(path: Path) -> Footage | None:
+    """Footage from its file; None: there is none, or none that is whole."""
+    try:
+        with np.load(path) as z:
+            ends = np.cumsum(z["count"])[:-1]
+            found = zip(np.split(z["xyxy"], ends), np.split(z["score"], ends), strict=True)
+            size = (int(z["size"][0]), int(z["size"][1]))
+            return Footage(z["t_s"], z["small"], size, tuple(found), z["looks"], z["there"], float(z["sure_from"]))
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
+        return None
+
+
+def _keep(path: Path, taken: Footage) -> None:
+    """Whole or not at all: taking it may be stopped at any time."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_name(f".{path.name}")
+    with fresh.open("wb") as file:
         np.savez_compressed(
-            kept,
+            file,
             t_s=taken.t_s,
             small=taken.small,
             size=np.array(taken.size),
@@ -94,10 +119,8 @@ def footage(clip: Path, detector: OnnxDetector, cache: Path | None, *, change: C
             looks=taken.looks,
             there=taken.there,
             sure_from=np.array(taken.sure_from),
-            closer_every_s=np.array(EVERY_S),
-            persons=np.array(detector.model),
         )
-    return taken
+    fresh.replace(path)
 
 
 def busy(clip: Footage) -> Iterator[tuple[float, bool, bool]]:
@@ -178,6 +201,8 @@ def _taken(clip: Path, detector: OnnxDetector, change: Change | None) -> Footage
         raise DatasetError(f"{clip}: {error.message}", hint=error.hint) from error
     finally:
         source.close()
+    if not times:
+        raise DatasetError(f"{clip}: no picture in it", hint="take the clip out of the set")
     there = np.array([glance is not None for glance in glances])
     width = next((len(g.looks) for g in glances if g is not None), 0)
     rows = np.stack([np.zeros(width, np.float32) if g is None else g.looks for g in glances])

@@ -74,3 +74,6 @@ def test_what_does_not_fit_is_refused(
         assert main(["average", str(pair[0]), str(second), "--out", str(out)]) == code
         assert words in capsys.readouterr().err
     assert not out.exists()
+    for place in (tmp_path, tmp_path / "absent" / "both.pt"):
+        assert main(["average", str(pair[0]), str(pair[1]), "--out", str(place)]) == EX_NOINPUT
+        assert "no file can be there" in capsys.readouterr().err

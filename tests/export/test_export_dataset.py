@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import struct
+import zlib
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -44,6 +46,9 @@ def test_an_image_without_a_label_file_is_background(data_yaml: Path) -> None:
         ("0.5 0.5 0.5 0.1 0.1", r"line 2: class 0\.5"),
         ("0 1.5 0.5 0.1 0.1", "line 2: a coordinate outside"),
         ("0 nan 0.5 0.1 0.1", "line 2: a coordinate outside"),
+        ("inf 0.5 0.5 0.1 0.1", "line 2: class inf"),
+        ("0 0.5 0.5 0.1 0", "line 2: a box without width or height"),
+        ("\n\n9 0.5 0.5 0.1 0.1", "line 4: class 9"),
         ("0 0.5 0.5 0.1", "every line must be"),
         ("0 0.1 0.1 0.2 0.2 0.3 0.3", "every line must be"),
         ("person 0.5 0.5 0.1 0.1", "every line must be"),
@@ -53,6 +58,36 @@ def test_a_wrong_label_names_file_and_line(data_yaml: Path, line: str, words: st
     (data_yaml.parent / "labels/val/001.txt").write_text(f"0 0.5 0.5 0.2 0.2\n{line}\n")
     with pytest.raises(DatasetError, match=words):
         dataset.read_dataset(data_yaml, "val")
+
+
+@pytest.mark.parametrize("what", ["folder", "dangling link"])
+def test_a_label_file_that_cannot_be_read_is_no_empty_one(data_yaml: Path, what: str) -> None:
+    path = data_yaml.parent / "labels/val/001.txt"
+    path.unlink()
+    if what == "folder":
+        path.mkdir()
+    else:
+        path.symlink_to("/nowhere/001.txt")
+    with pytest.raises(DatasetError, match=r"labels/val/001\.txt: cannot be read"):
+        dataset.read_dataset(data_yaml, "val")
+
+
+def test_pictures_of_another_kind_are_not_passed_over_in_silence(data_yaml: Path) -> None:
+    picture = data_yaml.parent / "images/val/002.jpg"
+    picture.rename(picture.with_suffix(".TIF"))
+    with pytest.raises(DatasetError, match=r"002\.TIF: pictures of this kind are not read \(1 in val\)"):
+        dataset.read_dataset(data_yaml, "val")
+
+
+def test_a_picture_that_claims_too_many_pixels_is_unreadable(data_yaml: Path) -> None:
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 100_000, 100_000, 8, 2, 0, 0, 0))
+    path = data_yaml.parent / "images/val/009.png"
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(bytes(100))) + chunk(b"IEND", b""))
+    with pytest.raises(DatasetError, match=r"009\.png: no readable image"):
+        dataset.read_image(path)
 
 
 @pytest.mark.parametrize("folder", ["images/val", "labels/val"])
@@ -71,6 +106,11 @@ def test_a_missing_folder_is_named(data_yaml: Path, folder: str) -> None:
         ("names: [a]\n", "val: must name an image folder"),
         ("- 1\n", "no valid table in YAML"),
         ("names: [a\n", "no valid table in YAML"),
+        ("names: {0: a, b: c}\nval: images/val\n", "names: must list"),
+        ("names: [person, yes, null]\nval: images/val\n", "names: True is no name"),
+        ("names: [person, '', phone]\nval: images/val\n", "names: '' is no name"),
+        ("names: [person, knife, phone]\nnc: 7\nval: images/val\n", "nc: 7, but names lists 3 classes"),
+        ("names: [person, knife, phone]\nval: data.yaml\n", "val: .*data.yaml is no folder"),
     ],
 )
 def test_a_wrong_description_says_what_is_wrong(data_yaml: Path, text: str, words: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,10 +15,13 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("ultralytics")
 
+from ultralytics import YOLO
+
 from edge.detect.manifest import read_manifest, variants
 from edge.detect.onnx import OnnxDetector
 from edge.errors import EX_CONFIG, EX_DATAERR, EX_NOINPUT
 from edge.models.signature import verify_files
+from export.bundle import write_bundle
 from export.cli import main
 
 pytestmark = pytest.mark.export
@@ -173,7 +177,10 @@ def test_an_older_bundle_gives_way_and_anything_else_does_not(
         (("--golden", "absent.mp4"), EX_NOINPUT, "absent.mp4: no such file"),
         (("--key", "absent.pem"), EX_NOINPUT, "absent.pem: no such file"),
         (("--remarks", "absent.md"), EX_NOINPUT, "absent.md"),
-        (("--version", "a version"), EX_CONFIG, "the manifest is not valid"),
+        (("--version", "a version"), EX_CONFIG, "--version 'a version': "),
+        (("--name", "my model"), EX_CONFIG, "--name 'my model': "),
+        (("--min-runtime", "v1"), EX_CONFIG, "--min-runtime 'v1': "),
+        (("--licence", ""), EX_CONFIG, "--licence '': "),
     ],
 )
 def test_wrong_arguments_write_nothing(
@@ -188,8 +195,69 @@ def test_wrong_arguments_write_nothing(
 ) -> None:
     out = tmp_path / "bundle"
     assert main([str(weights), "--data", str(data_yaml), "--out", str(out), *SMALL, *arguments]) == code
-    assert words in capsys.readouterr().err
+    said = capsys.readouterr()
+    assert words in said.err
+    assert "evaluating" not in said.out, "told only after the long part of the work"
     assert not out.exists()
+
+
+def test_a_date_that_is_none_is_told_at_once(
+    weights: Path, data_yaml: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "yesterday")
+    assert main([str(weights), "--data", str(data_yaml), "--out", str(tmp_path / "bundle"), *SMALL]) == EX_CONFIG
+    said = capsys.readouterr()
+    assert "SOURCE_DATE_EPOCH=yesterday: no date" in said.err
+    assert "reading" not in said.out
+
+
+def test_a_model_with_the_same_class_twice_is_told(
+    weights: Path, data_yaml: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    twice = YOLO(str(weights))
+    twice.model.names = {**twice.model.names, 5: "person"}
+    twice.save(str(tmp_path / "twice.pt"))
+    arguments = [str(tmp_path / "twice.pt"), "--data", str(data_yaml), "--out", str(tmp_path / "bundle"), *SMALL]
+    assert main(arguments) == EX_CONFIG
+    assert "each needs a name of its own" in capsys.readouterr().err
+
+
+def test_nothing_that_is_no_bundle_goes_with_an_older_bundle(
+    exported: Path, weights: Path, data_yaml: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The weights that lie in it, notes somebody put there, or a folder that has a manifest.json of another kind."""
+    old = Path(shutil.copytree(exported, tmp_path / "old"))
+    shutil.copy(weights, old / "source.pt")
+    common = ["--data", str(data_yaml), "--out", str(old), *SMALL, *PHONE]
+    assert main([str(old / "source.pt"), *common]) == EX_CONFIG
+    assert "source.pt: lies in" in capsys.readouterr().err
+    assert main([str(weights), *common]) == EX_CONFIG
+    assert "something other than a bundle: source.pt" in capsys.readouterr().err
+    extension = tmp_path / "extension"
+    extension.mkdir()
+    (extension / "manifest.json").write_text('{"manifest_version": 3}')
+    (extension / "years_of_work.js").write_text("")
+    assert main([str(weights), "--data", str(data_yaml), "--out", str(extension), *SMALL, *PHONE]) == EX_CONFIG
+    assert (old / "source.pt").is_file()
+    assert (extension / "years_of_work.js").is_file()
+
+
+def test_ctrl_c_between_two_renames_leaves_the_older_bundle(
+    exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = Path(shutil.copytree(exported, tmp_path / "bundle"))
+    rename = Path.rename
+
+    def stopped(self: Path, target: Path) -> Path:
+        if self.name.startswith(".bundle.") and target == out:
+            raise KeyboardInterrupt
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        write_bundle(out, read_manifest(exported), (exported / "model.onnx").read_bytes())
+    verify_files(out)
+    assert [p.name for p in tmp_path.iterdir()] == ["bundle"]
 
 
 def test_missing_and_foreign_weights_are_told(

@@ -16,7 +16,7 @@ pytest.importorskip("torch")
 pytest.importorskip("ultralytics")
 
 from edge.detect.manifest import read_manifest
-from edge.errors import EX_CONFIG, EX_DATAERR
+from edge.errors import EX_CONFIG, EX_DATAERR, EX_NOINPUT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -87,6 +87,20 @@ def test_it_is_evaluated_beside_fp32_and_against_a_baseline(place: Path) -> None
         assert row["baseline"] == row["int8"]
         assert set(row["sources"]) == {"cctv", "photos"}
     assert told["behind_baseline"] == []
+
+
+def test_where_no_figures_can_be_written_is_told_before_any_are_made(place: Path) -> None:
+    for file in (".", "absent/out.json"):
+        refused = evaluate(place, "bundle", "--json", file)
+        assert refused.returncode == EX_NOINPUT, refused.stderr[-500:]
+        assert "no file can be there" in refused.stderr
+        assert "images of" not in refused.stdout
+
+
+def test_other_weights_are_not_shown_as_its_fp32(place: Path, weights: Path) -> None:
+    refused = evaluate(place, "bundle", "--weights", weights, "--views", "as_is")
+    assert refused.returncode == EX_NOINPUT
+    assert "not the weights that mine 1 was made from" in refused.stderr
 
 
 @pytest.mark.parametrize("name", ["model.onnx", "manifest.json", "card.md", "golden/1.png"])

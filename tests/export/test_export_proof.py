@@ -135,6 +135,16 @@ def test_keys_are_never_overwritten_and_foreign_ones_refused(
     assert main([str(tmp_path / "some.pt"), *common, "--key", str(tmp_path / "absent")]) == EX_NOINPUT
 
 
+def test_half_a_key_is_never_left(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A public key of that name, a card that is full: the next attempt must not find a private key without its other half."""
+    public = tmp_path / "new.pub"
+    public.write_text("another's")
+    assert main(["keygen", str(tmp_path / "new")]) == EX_CONFIG
+    assert "new.pub: is there already" in capsys.readouterr().err
+    assert [p.name for p in tmp_path.iterdir()] == ["new.pub"]
+    assert public.read_text() == "another's"
+
+
 def test_the_golden_pictures_are_answered_as_expected(bundle: Path) -> None:
     detector = OnnxDetector(bundle, threads=1)
     result = verify_golden(bundle, detector, thresholds=detector.manifest.thresholds)

@@ -17,6 +17,8 @@ pytest.importorskip("ultralytics")
 
 from typing import TYPE_CHECKING
 
+from ultralytics import YOLO
+
 from edge.errors import EX_CONFIG, EX_DATAERR, EX_NOINPUT
 from export import augment
 from export.dataset import read_dataset
@@ -148,6 +150,36 @@ def test_faults_are_told_before_anything_is_trained(
     assert main(["--data", str(data_yaml), "--weights", str(weights), "--out", str(out), *arguments]) == code
     assert words in capsys.readouterr().err
     assert not out.exists()
+
+
+@pytest.mark.parametrize("kind", ["text", "pose"])
+@pytest.mark.parametrize("where", ["start", "filling"])
+def test_weights_that_cannot_be_used_leave_no_run_behind(
+    data_yaml: Path, weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], *, kind: str, where: str
+) -> None:
+    """The same command with the right weights must not find a folder "with other settings"."""
+    wrong = tmp_path / "wrong.pt"
+    if kind == "text":
+        wrong.write_text("not weights")
+    else:
+        YOLO("yolov8n-pose.yaml").save(str(wrong))
+    start, more = (wrong, []) if where == "start" else (weights, ["--fill-persons", str(wrong)])
+    out = tmp_path / "run"
+    arguments = ["--data", str(data_yaml), "--weights", str(start), "--out", str(out), *QUICK, *more]
+    assert main(arguments) == EX_CONFIG
+    assert f"wrong.pt: {'cannot be loaded' if kind == 'text' else 'a model for'}" in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_weights_for_filling_that_are_not_there_are_told_first(
+    data_yaml: Path, weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    absent = ["--fill-persons", str(tmp_path / "absent.pt")]
+    arguments = ["--data", str(data_yaml), "--weights", str(weights), "--out", str(tmp_path / "run"), *QUICK, *absent]
+    assert main(arguments) == EX_NOINPUT
+    said = capsys.readouterr()
+    assert "absent.pt: no such file" in said.err
+    assert "checking" not in said.out
 
 
 def test_images_of_a_source_can_be_left_out(data_yaml: Path) -> None:

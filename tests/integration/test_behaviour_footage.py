@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pytest
 
 from edge.cameras.file import VideoFile
 from edge.detect.onnx import OnnxDetector
@@ -44,6 +48,57 @@ def test_footage_keeps_what_is_faint_apart_also_in_its_cache(tmp_path: Path) -> 
     source.close()
     assert faint, "with nothing faint in the clip this proves nothing"
     assert [set(now) <= set(m.names) for now, m in zip(people, moments(kept), strict=True)] == [True] * len(people)
+
+
+@pytest.fixture
+def taken(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """What was really looked at, clip by clip, instead of taken from the cache."""
+    looked_at: list[bytes] = []
+
+    def look(clip: Path, _detector: object, _change: object) -> Footage:
+        looked_at.append(clip.read_bytes())
+        number = np.array([float(len(looked_at))])
+        nobody = (np.zeros((0, 4), np.float32), np.zeros(0, np.float32))
+        looks = np.zeros((1, 0), np.float32)
+        return Footage(number, np.zeros((1, 4, 4), np.uint8), (9, 9), (nobody,), looks, np.ones(1, bool))
+
+    monkeypatch.setattr("export.behaviour.footage._taken", look)
+    return looked_at
+
+
+def test_clips_of_the_same_name_and_models_of_the_same_name_have_footage_of_their_own(
+    tmp_path: Path, taken: list[bytes]
+) -> None:
+    """Every model that is exported from a source.pt without a name is called "source 1"; fight/1.mp4 is not noFight/1.mp4."""
+    shipped = OnnxDetector(shipped_bundle(), threads=1)
+    other = Path(shutil.copytree(shipped_bundle(), tmp_path / "other"))
+    told = json.loads((other / "manifest.json").read_text())
+    content = (other / "model.onnx").read_bytes() + b"\xa2\x06\x01x"  # a field that no ONNX knows
+    (other / "model.onnx").write_bytes(content)
+    told["model"] |= {"sha256": hashlib.sha256(content).hexdigest(), "size_bytes": len(content)}
+    (other / "manifest.json").write_text(json.dumps(told))
+    retrained = OnnxDetector(other, threads=1)
+    assert retrained.model == shipped.model
+    clips = [tmp_path / "fight" / "1.mp4", tmp_path / "noFight" / "1.mp4"]
+    for clip in clips:
+        clip.parent.mkdir()
+        clip.write_text(str(clip.parent.name))
+    cache = tmp_path / "cache"
+    found = [float(footage(c, d, cache).t_s[0]) for d in (shipped, retrained) for c in clips for _ in range(2)]
+    assert taken == [b"fight", b"noFight"] * 2
+    assert found == [1.0, 1.0, 2.0, 2.0, 3.0, 3.0, 4.0, 4.0]
+
+
+def test_footage_whose_writing_was_cut_off_is_taken_again(tmp_path: Path, taken: list[bytes]) -> None:
+    detector = OnnxDetector(shipped_bundle(), threads=1)
+    clip, cache = tmp_path / "1.mp4", tmp_path / "cache"
+    clip.write_bytes(b"clip")
+    footage(clip, detector, cache)
+    (kept,) = cache.iterdir()
+    for size in (0, 10, kept.stat().st_size // 2, kept.stat().st_size - 3):
+        kept.write_bytes(kept.read_bytes()[:size])
+        assert footage(clip, detector, cache).t_s[0] == len(taken)
+    assert len(taken) == 5
 
 
 def test_footage_without_faint_boxes_has_none() -> None:

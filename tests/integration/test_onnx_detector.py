@@ -22,7 +22,7 @@ from edge.models.shipped import shipped_bundle
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from edge.types import U8
+    from edge.types import F32, U8
 
 DEMO = Path(__file__).resolve().parents[2] / "firmware_config" / "demo"
 
@@ -172,6 +172,32 @@ def test_a_manifest_of_another_model_is_refused(
     with pytest.raises(ManifestError) as caught:
         OnnxDetector(bundle)
     assert f"manifest.json: {key}" in caught.value.message
+
+
+def test_a_model_whose_boxes_are_no_numbers_is_refused(bundle: Path) -> None:
+    """Weights damaged before they were hashed: it would find nobody, ever, and say nothing of it."""
+    path = bundle / "model.onnx"
+    bins = np.arange(16, dtype="<f4").tobytes()  # by these the head's answer becomes distances
+    content = path.read_bytes()
+    assert content.count(bins) == 1
+    content = content.replace(bins, np.full(16, np.nan, "<f4").tobytes())
+    path.write_bytes(content)
+    edit(bundle, lambda t: t["model"].update(sha256=hashlib.sha256(content).hexdigest()))
+    with pytest.raises(DetectorError, match="boxes that are no numbers"):
+        OnnxDetector(bundle)
+
+
+@pytest.mark.parametrize("score", [np.nan, np.inf, 7.0, -0.5])
+def test_a_model_whose_scores_are_none_is_refused(monkeypatch: pytest.MonkeyPatch, score: float) -> None:
+    infer = OnnxDetector._infer
+
+    def damaged(self: OnnxDetector, tensor: U8) -> tuple[F32, ...]:
+        boxes, scores, *rest = infer(self, tensor)
+        return boxes, np.full_like(scores, score), *rest
+
+    monkeypatch.setattr(OnnxDetector, "_infer", damaged)
+    with pytest.raises(DetectorError, match=r"scores that are not 0\.\.1"):
+        OnnxDetector(shipped_bundle())
 
 
 def test_wrong_arguments_are_told_with_what_is_allowed() -> None:
