@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge import __version__
-from edge.errors import EX_OK, EX_SOFTWARE, KioskError
+from edge.errors import EX_IOERR, EX_OK, EX_SOFTWARE, KioskError
 from export import arguments
 from export.errors import ExportError, MissingInputError
 
@@ -41,6 +41,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KioskError as error:
         print(f"export-model: {error}", file=sys.stderr)
         return error.exit_code
+    except OSError as error:  # a full disk, of scratch files too, or one that may not be written
+        print(f"export-model: {error.filename or 'the disk'}: {error.strerror or error}", file=sys.stderr)
+        return EX_IOERR
     except KeyboardInterrupt:
         print("export-model: interrupted, nothing was written", file=sys.stderr)
         return EX_SOFTWARE

@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edge.errors import EX_OK, EX_SOFTWARE, KioskError
+from edge.errors import EX_IOERR, EX_OK, EX_SOFTWARE, KioskError
 from export import arguments
 from export.errors import ExportError, GateError, MissingInputError
 from export.report import pair
@@ -32,6 +32,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KioskError as error:
         print(f"evaluate-model: {error}", file=sys.stderr)
         return error.exit_code
+    except OSError as error:  # a full disk, of scratch files too, or one that may not be written
+        print(f"evaluate-model: {error.filename or 'the disk'}: {error.strerror or error}", file=sys.stderr)
+        return EX_IOERR
     except KeyboardInterrupt:
         print("evaluate-model: interrupted", file=sys.stderr)
         return EX_SOFTWARE

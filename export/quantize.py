@@ -115,6 +115,10 @@ def quantized(model: FloatModel, tensors: Sequence[U8], recipe: Recipe) -> onnx.
                 extra_options=extra,
             )
         quantised = onnx.load(str(target))
+    if not any(node.op_type == "QuantizeLinear" for node in quantised.graph.node):
+        raise ExportError(
+            f"--keep-float {' '.join(recipe.keep_float)}: nothing is left to be quantised", hint="name fewer nodes"
+        )
     _take_bytes(quantised)
     onnx.checker.check_model(quantised)
     return quantised
@@ -161,12 +165,15 @@ def _scaled_input(graph: onnx.ModelProto) -> str:
 def _take_bytes(graph: onnx.ModelProto) -> None:
     """Hand the transposed bytes to the first convolution as they are.
 
-    Cast, scale by 1/255 and quantise with step 1/255 give every byte back; three passes over the picture saved.
+    Cast, scale by 1/255 and quantise with step 1/255 give every byte back; three passes over the picture saved. A first
+    convolution that is kept in float takes what it was trained for.
     """
     readers = {name: node for node in graph.graph.node for name in node.input}
     chain = []
     name = INPUT_NAME
     while (node := readers[name]).op_type != "DequantizeLinear":
+        if node.op_type == "Conv":
+            return
         chain.append(node)
         name = node.output[0]
     if [n.op_type for n in chain] != ["Transpose", "Cast", "Mul", "QuantizeLinear"]:

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edge.errors import EX_OK, EX_SOFTWARE, KioskError
+from edge.errors import EX_IOERR, EX_OK, EX_SOFTWARE, KioskError
 from export import arguments
 from export.errors import ExportError, MissingInputError
 from export.recipe import DEFAULT_RECIPE, Recipe, read_recipe
@@ -27,6 +27,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KioskError as error:
         print(f"train-model: {error}", file=sys.stderr)
         return error.exit_code
+    except OSError as error:  # a full disk, of scratch files too, or one that may not be written
+        print(f"train-model: {error.filename or 'the disk'}: {error.strerror or error}", file=sys.stderr)
+        return EX_IOERR
     except KeyboardInterrupt:
         print("train-model: interrupted; the same command goes on from the last whole epoch", file=sys.stderr)
         return EX_SOFTWARE

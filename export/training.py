@@ -292,7 +292,10 @@ def write_source(best: Path, out: Path, *, provenance: dict[str, Any]) -> None:
 
 
 def save_network(network: Any, out: Path, *, provenance: dict[str, Any], version: str | None) -> None:
-    """A network as ``source.pt``: half precision, with where it comes from; ``version`` is ultralytics'."""
+    """A network as ``source.pt``: half precision, with where it comes from; ``version`` is ultralytics'.
+
+    :raises ExportError: the disk refuses.
+    """
     network = network.half()
     plain = {"imgsz": provenance["imgsz"], "task": "detect", "single_cls": False, "model": "source.pt", "data": None}
     network.args = plain
@@ -301,18 +304,22 @@ def save_network(network: Any, out: Path, *, provenance: dict[str, Any], version
     for key in ("yaml_file", "data"):
         network.yaml.pop(key, None)
     fresh = out.with_name(f".{out.name}")
-    torch.save(
-        {
-            "epoch": -1,
-            "model": network,
-            "train_args": plain,
-            "provenance": provenance,
-            "version": version,
-            "license": "AGPL-3.0 (https://ultralytics.com/license)",
-        },
-        str(fresh),
-    )
-    fresh.replace(out)
+    try:
+        torch.save(
+            {
+                "epoch": -1,
+                "model": network,
+                "train_args": plain,
+                "provenance": provenance,
+                "version": version,
+                "license": "AGPL-3.0 (https://ultralytics.com/license)",
+            },
+            str(fresh),
+        )
+        fresh.replace(out)
+    except (OSError, RuntimeError) as error:  # torch says of a full disk that a position is unexpected
+        fresh.unlink(missing_ok=True)
+        raise ExportError(f"{out}: cannot be written: {error}", hint="check free space and permissions") from error
 
 
 def write_list(path: Path, split: Dataset) -> Path:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,9 +13,6 @@ ultralytics = pytest.importorskip("ultralytics")
 
 from edge.errors import EX_CONFIG, EX_NOINPUT  # noqa: E402 - after what may skip
 from export.cli import main  # noqa: E402 - the same
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 pytestmark = pytest.mark.export
 
@@ -77,3 +75,20 @@ def test_what_does_not_fit_is_refused(
     for place in (tmp_path, tmp_path / "absent" / "both.pt"):
         assert main(["average", str(pair[0]), str(pair[1]), "--out", str(place)]) == EX_NOINPUT
         assert "no file can be there" in capsys.readouterr().err
+
+
+def test_a_full_disk_is_told_and_leaves_nothing(
+    pair: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As torch tells it, which knows no better."""
+
+    def full(_content: object, path: str) -> None:
+        Path(path).write_bytes(b"half")
+        raise RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 2033216 vs 2033112")
+
+    monkeypatch.setattr("export.training.torch.save", full)
+    out = tmp_path / "out" / "both.pt"
+    out.parent.mkdir()
+    assert main(["average", str(pair[0]), str(pair[1]), "--out", str(out)]) == EX_CONFIG
+    assert "both.pt: cannot be written" in capsys.readouterr().err
+    assert not list(out.parent.iterdir())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -15,11 +16,12 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("ultralytics")
 
+import onnx
 from ultralytics import YOLO
 
 from edge.detect.manifest import read_manifest, variants
 from edge.detect.onnx import OnnxDetector
-from edge.errors import EX_CONFIG, EX_DATAERR, EX_NOINPUT
+from edge.errors import EX_CONFIG, EX_DATAERR, EX_IOERR, EX_NOINPUT
 from edge.models.signature import verify_files
 from export.bundle import write_bundle
 from export.cli import main
@@ -173,6 +175,8 @@ def test_an_older_bundle_gives_way_and_anything_else_does_not(
         (("--keep-float", "no such layer"), EX_CONFIG, "no node's name contains it"),
         (("--calibration-images", "8"), EX_DATAERR, "at least 16"),
         (("--calibration-images", "500"), EX_DATAERR, "18 images, 500 are needed"),
+        (("--keep-float", "/"), EX_CONFIG, "--keep-float /: nothing is left to be quantised"),
+        (("--precise", "gun"), EX_CONFIG, "--precise gun: the model has no such class"),
         (("--accept-loss", "unicorn=3"), 1, "--accept-loss unicorn: not judged by the gate"),
         (("--golden", "absent.mp4"), EX_NOINPUT, "absent.mp4: no such file"),
         (("--key", "absent.pem"), EX_NOINPUT, "absent.pem: no such file"),
@@ -240,6 +244,30 @@ def test_nothing_that_is_no_bundle_goes_with_an_older_bundle(
     assert main([str(weights), "--data", str(data_yaml), "--out", str(extension), *SMALL, *PHONE]) == EX_CONFIG
     assert (old / "source.pt").is_file()
     assert (extension / "years_of_work.js").is_file()
+
+
+def test_the_first_layer_may_be_kept_in_float(weights: Path, data_yaml: Path, tmp_path: Path) -> None:
+    out = tmp_path / "bundle"
+    arguments = [str(weights), "--data", str(data_yaml), "--out", str(out), *SMALL, "--keep-float", "/model.0/"]
+    assert main(arguments) == 0
+    nodes = onnx.load(str(out / "model.onnx")).graph.node
+    first = next(node for node in nodes if node.op_type == "Conv")
+    assert "/model.0/" in first.name
+    assert [n.op_type for n in nodes if first.input[0] in n.output] == ["Mul"]
+    OnnxDetector(out, threads=1)
+
+
+def test_a_full_disk_is_told_and_nothing_is_left(
+    weights: Path, data_yaml: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "scratch/float.onnx")
+
+    monkeypatch.setattr("onnx.save", full)
+    out = tmp_path / "bundle"
+    assert main([str(weights), "--data", str(data_yaml), "--out", str(out), *SMALL]) == EX_IOERR
+    assert "scratch/float.onnx: No space left on device" in capsys.readouterr().err
+    assert not out.exists()
 
 
 def test_ctrl_c_between_two_renames_leaves_the_older_bundle(
