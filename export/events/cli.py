@@ -45,8 +45,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code."""
     args = _parser().parse_args(argv)
     try:
-        if args.json and (args.json.is_dir() or not args.json.parent.is_dir()):
-            raise MissingInputError(f"{args.json}: no file can be there", hint="name a file in a folder that exists")
+        if args.json and not args.json.parent.is_dir():
+            raise MissingInputError(f"{args.json}: the folder {args.json.parent} does not exist", hint="make it first")
+        if args.json and args.json.is_dir():
+            raise MissingInputError(f"{args.json}: is a folder", hint="name a file in it")
         report = evaluate(
             args.folder,
             config=args.config,

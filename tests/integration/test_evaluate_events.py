@@ -102,6 +102,7 @@ def test_what_cannot_be_done_is_said_before_anything_is_replayed(
         (["--only", "elephant"], "names no clip with 'elephant' in its name"),
         (["--config", str(tmp_path / "none.toml")], "none.toml cannot be read"),
         (["--json", str(tmp_path / "none" / "report.json")], "does not exist"),
+        (["--json", str(tmp_path)], "is a folder"),
     ):
         assert main([place, *options]) != 0
         said = capsys.readouterr().err
