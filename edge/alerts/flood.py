@@ -133,7 +133,7 @@ def fold_waiting(outbox: Outbox, flood: FloodGate, *, but: Container[str], clock
     """
     found = [
         e.alert
-        for e in outbox.due(limit=_FOLD_MOST)
+        for e in outbox.due(limit=_FOLD_MOST, in_order=False)
         if e.alert is not None and foldable(e.alert) and e.alert_id not in but
     ]
     if len(found) >= FEWEST:

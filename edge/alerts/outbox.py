@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 from edge.alerts import outbox_changes as changes
 from edge.alerts import outbox_rows as rows
 from edge.alerts.alert_json import encode_alert
+from edge.alerts.given_up import GivenUp
 from edge.alerts.identity import is_valid_id
 from edge.alerts.outbox_gauge import OutboxGauge
-from edge.alerts.outbox_rows import DELIVERED, HELD, WAITING
+from edge.alerts.outbox_rows import DELIVERED
 from edge.alerts.schedule import Backoff
 from edge.errors import OutboxError
 
@@ -33,8 +34,9 @@ log = logging.getLogger(__name__)
 class Outbox:
     """A durable queue in kiosk.db.
 
-    Order: critical alerts first, then by arrival. Refused alerts are held: shown to the technician, tried again every
-    ``backoff.refused_s``, at a restart and on :meth:`retry`; nobody else needs to remember them.
+    Order: critical alerts first, then by arrival; within an incident no alert goes before an earlier one that waits.
+    Refused alerts are held: shown to the technician, tried again every ``backoff.refused_s``, at a restart and on
+    :meth:`retry`; nobody else needs to remember them.
 
     :param boot_id: this boot's identifier; monotonic times compare only within it.
     :param max_items: undelivered alerts kept at the most; beyond it the lowest severity goes first, then the oldest.
@@ -67,12 +69,17 @@ class Outbox:
         self._boot_id = boot_id
         self._rng = rng or random.Random()  # noqa: S311 - spreads retries, no secret
         self._backoff = backoff or Backoff()
-        self._max_items = max_items
-        self._max_bytes = max_bytes
-        self._max_age_s = max_age_s
         self._keep_delivered = keep_delivered
         self._log_head = log_head
         self._gauge = OutboxGauge(clock=clock, boot_id=boot_id)
+        self.given_up = GivenUp(
+            database,
+            self._gauge,
+            clock=clock,
+            max_items=max_items,
+            max_bytes=max_bytes,
+            max_age_s=max_age_s,
+        )
         with database.reading() as db:
             self._retries_seen = rows.counted(db, "retry_asked")
         if adopt_schedules:
@@ -109,24 +116,29 @@ class Outbox:
         payload = encode_alert(self.stamped(alert))
         with self._database.transaction() as db:
             self._insert(db, alert, payload)
-            dropped = changes.make_room(db, max_items=self._max_items, max_bytes=self._max_bytes)
+            dropped = self.given_up.make_room(db)
             self._gauge.read(db)
-        for gone in dropped:
-            log.error(
-                f"the outbox is full: alert {gone} was dropped",
-                extra={"kg": {"event": "alert_dropped", "alert_id": gone, "reason": "outbox full"}},
-            )
+        self.given_up.tell(dropped)
         return alert.alert_id not in dropped
 
-    def due(self, *, limit: int = 1, urgent_only: bool = False) -> list[Entry]:
+    def due(self, *, limit: int = 1, urgent_only: bool = False, in_order: bool = True) -> list[Entry]:
         """Alerts to try now, critical first, then by arrival. Rows that cannot be read are set aside on the way.
 
+        :param limit: what goes before a critical one of its incident comes on top.
         :param urgent_only: only critical alerts that were never tried, which do not wait for a channel's pause.
+        :param in_order: False: also those that an earlier one of their incident holds back.
         :raises OutboxError: the database cannot be read.
         """
+        patience_s = self._backoff.longest_s if in_order else None
         while True:
             with self._database.reading() as db:
-                entries = rows.due(db, now_s=self._clock.monotonic_s(), limit=limit, urgent_only=urgent_only)
+                entries = rows.due(
+                    db,
+                    now_s=self._clock.monotonic_s(),
+                    limit=limit,
+                    urgent_only=urgent_only,
+                    patience_s=patience_s,
+                )
             broken = [e for e in entries if e.alert is None]
             if not broken:
                 return entries
@@ -134,11 +146,15 @@ class Outbox:
 
     def next_due_in_s(self) -> float | None:
         """Seconds until the next alert is due (0: now); None: nothing waits. :raises OutboxError: as :meth:`due`."""
+        now_s = self._clock.monotonic_s()
         with self._database.reading() as db:
-            (first,) = db.execute(
-                "SELECT MIN(next_mono_s) FROM outbox WHERE state IN (?, ?)", (WAITING, HELD)
-            ).fetchone()
-        return None if first is None else max(0.0, float(first) - self._clock.monotonic_s())
+            first = rows.next_due_s(db, now_s=now_s, patience_s=self._backoff.longest_s)
+        return None if first is None else max(0.0, first - now_s)
+
+    def follows(self, alert: Alert) -> bool:
+        """Whether an alert that is not stored follows one of its incident that waits. :raises OutboxError: as :meth:`due`."""
+        with self._database.reading() as db:
+            return rows.follows(db, alert.alert_id, alert.severity, patience_s=self._backoff.longest_s)
 
     def critical_waits(self) -> bool:
         """Whether a critical alert is undelivered and not held. :raises OutboxError: as :meth:`due`."""
@@ -173,7 +189,7 @@ class Outbox:
         :raises OutboxError: not stored.
         """
         with self._database.transaction() as db:
-            last_s = changes.last_delay_s(db, alert_id)
+            last_s = changes.last_delay_s(db, alert_id, channel_wide=channel_wide)
             if permanent:
                 delay_s = self._backoff.refused(self._rng)
             else:
@@ -205,22 +221,6 @@ class Outbox:
             changes.folded(db, alert_ids, into=digest.alert_id, now_utc=now_utc)
             changes.trim_delivered(db, self._keep_delivered)
             self._gauge.read(db)
-
-    def untold_drops(self) -> int:
-        """Alerts that were dropped and that no mail has told yet. :raises OutboxError: as :meth:`due`."""
-        with self._database.reading() as db:
-            return max(0, rows.counted(db, "dropped") - rows.counted(db, "dropped_told"))
-
-    def count_lost(self, number: int) -> None:
-        """So many never got here: the disk was too slow, or took nothing for too long. :raises OutboxError: not stored."""
-        with self._database.transaction() as db:
-            changes.count_dropped(db, number, rows.NEVER_STORED)
-            self._gauge.read(db)
-
-    def drops_told(self, number: int) -> None:
-        """A mail has told so many. :raises OutboxError: not stored; they are told again."""
-        with self._database.transaction() as db:
-            changes.count(db, "dropped_told", number)
 
     def retry(self, alert_id: str | None = None) -> int:
         """Make one alert, or all, due now (a technician asks, or the line came back); returns how many.
@@ -286,26 +286,6 @@ class Outbox:
         """Paths of pictures that undelivered alerts still need. :raises OutboxError: the database cannot be read."""
         with self._database.reading() as db:
             return rows.pending_evidence(db)
-
-    def expire(self) -> int:
-        """Drop undelivered alerts older than ``max_age_s``; returns how many. :raises OutboxError: not stored."""
-        # A clock that was never set proves no age: after a power cut everything would look 50 years old, or fresh.
-        if self._max_age_s <= 0 or not self._clock.synchronised():
-            return 0
-        before = (self._clock.utc_now() - timedelta(seconds=self._max_age_s)).isoformat()
-        with self._database.transaction() as db:
-            done = db.execute(
-                "DELETE FROM outbox WHERE state != ? AND stored_synced = 1 AND stored_utc < ?", (DELIVERED, before)
-            ).rowcount
-            if done:
-                changes.count_dropped(db, done, rows.TOO_OLD)
-                self._gauge.read(db)
-        if done:
-            log.error(
-                f"{done} undelivered alerts grew too old and were dropped",
-                extra={"kg": {"event": "alert_dropped", "count": done, "reason": "too old"}},
-            )
-        return done
 
     def stats(self) -> OutboxStats:
         """As of the last change or look; answers from memory, never waits for the disk."""

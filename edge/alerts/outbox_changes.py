@@ -93,16 +93,19 @@ def delivered(db: sqlite3.Connection, alert_id: str, *, now_s: float, now_utc: s
     remember(db, "last_error", "")
     db.execute("DELETE FROM recipients WHERE alert_id = ?", (alert_id,))
     db.execute(
-        "UPDATE outbox SET next_mono_s = ?, channel_wide = 0 WHERE channel_wide = 1 AND state IN (?, ?)",
+        "UPDATE outbox SET next_mono_s = ?, delay_s = 0, channel_wide = 0 WHERE channel_wide = 1 AND state IN (?, ?)",
         (now_s, WAITING, HELD),
     )
     return True
 
 
-def last_delay_s(db: sqlite3.Connection, alert_id: str) -> float:
-    """Seconds that it waited after its last attempt; 0: there was none."""
-    row = db.execute("SELECT delay_s FROM outbox WHERE alert_id = ?", (alert_id,)).fetchone()
-    return 0.0 if row is None else float(row[0])
+def last_delay_s(db: sqlite3.Connection, alert_id: str, *, channel_wide: bool) -> float:
+    """Seconds that it waited after its last attempt; 0: there was none, or what it waited for then was the channel alone.
+
+    :param channel_wide: what it is to wait for now.
+    """
+    row = db.execute("SELECT delay_s, channel_wide FROM outbox WHERE alert_id = ?", (alert_id,)).fetchone()
+    return 0.0 if row is None or (row[1] and not channel_wide) else float(row[0])
 
 
 def failed(

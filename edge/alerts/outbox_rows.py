@@ -23,6 +23,12 @@ WAITING, HELD, DELIVERED, CORRUPT = "waiting", "held", "delivered", "corrupt"
 _CRITICAL, _OTHER = f"severity = {Severity.CRITICAL:d}", f"severity < {Severity.CRITICAL:d}"
 
 _COLUMNS = "seq, alert_id, severity, payload, sha256, state, attempts, last_error, stored_utc, next_utc, delivered_utc"
+# Of two rows o and e; an incident's alerts are called after it, and its own name has no dot. What else is asked of e wears
+# a plus: it finds no use for any index, and the few of one name are found by that name, however many wait.
+_SAME_INCIDENT = (
+    "instr(o.alert_id, '.') > 0 AND e.alert_id > substr(o.alert_id, 1, instr(o.alert_id, '.'))"
+    " AND e.alert_id < substr(o.alert_id, 1, instr(o.alert_id, '.') - 1) || '/'"
+)
 _EPOCH = datetime.fromtimestamp(0, timezone.utc)
 
 
@@ -65,25 +71,80 @@ class OutboxStats:
     last_error: str = ""
 
 
-def due(db: sqlite3.Connection, *, now_s: float, limit: int, urgent_only: bool) -> list[Entry]:
-    """Alerts whose time has come, critical first, then by arrival."""
+def due(
+    db: sqlite3.Connection, *, now_s: float, limit: int, urgent_only: bool, patience_s: float | None
+) -> list[Entry]:
+    """Alerts whose time has come, critical first, then by arrival; what goes before a critical one comes on top.
+
+    :param patience_s: an alert whose own delay is as long holds back no other of its incident; None: none does.
+    """
     never = "AND attempts = 0" if urgent_only else ""
     found: list[tuple[Any, ...]] = []
     # The number stands in the text, not in a parameter: only so SQLite knows that the small index will do.
     for which in (_CRITICAL,) if urgent_only else (_CRITICAL, _OTHER):
         if len(found) == limit:
             break
+        order = "" if patience_s is None else f"AND NOT EXISTS ({_before(which == _CRITICAL)})"
         # One state at a time: in this order the index needs no sorting, however many wait.
         rows = [
             row
             for state in (WAITING, HELD)
             for row in db.execute(
-                f"SELECT {_COLUMNS} FROM outbox WHERE state = ? AND {which}"  # noqa: S608 - constants
-                f" AND next_mono_s <= ? {never} ORDER BY seq LIMIT ?",
-                (state, now_s, limit - len(found)),
+                f"SELECT {_COLUMNS} FROM outbox AS o WHERE state = :state AND {which}"  # noqa: S608 - constants
+                f" AND next_mono_s <= :now {never} {order} ORDER BY seq LIMIT :limit",
+                {"state": state, "now": now_s, "patience": patience_s, "limit": limit - len(found)},
             )
         ]
         found += sorted(rows, key=lambda row: row[0])[: limit - len(found)]
+    entries = [_entry(row) for row in found]
+    if urgent_only or patience_s is None:
+        return entries
+    return [one for entry in entries for one in (*_leads(db, entry), entry)]
+
+
+def next_due_s(db: sqlite3.Connection, *, now_s: float, patience_s: float) -> float | None:
+    """When the next one of :func:`due` is due, monotonic seconds; None: nothing waits."""
+    (first,) = db.execute(
+        "SELECT MIN(next_mono_s) FROM outbox AS o WHERE state IN (:waiting, :held) AND (next_mono_s > :now OR NOT EXISTS"  # noqa: S608
+        f" ({_before(critical=False)} AND (e.{_CRITICAL} OR o.{_OTHER})))",
+        {"waiting": WAITING, "held": HELD, "now": now_s, "patience": patience_s},
+    ).fetchone()
+    return None if first is None else float(first)
+
+
+def follows(db: sqlite3.Connection, alert_id: str, severity: Severity, *, patience_s: float) -> bool:
+    """Whether an alert that is not in the table would be held back by one that is."""
+    before = _before(severity is Severity.CRITICAL)
+    return (
+        db.execute(
+            f"SELECT 1 FROM (SELECT :id AS alert_id, 9e18 AS seq) AS o WHERE EXISTS ({before})",  # noqa: S608 - constants
+            {"id": alert_id, "patience": patience_s},
+        ).fetchone()
+        is not None
+    )
+
+
+def _before(critical: bool) -> str:  # noqa: FBT001 - private
+    """SQL for the earlier alerts of the same incident for which ``o`` has to wait: those that wait themselves.
+
+    A critical one waits for no other; and nobody waits for ever for one that is refused, each time, on its own account.
+    """
+    return (
+        f"SELECT 1 FROM outbox AS e WHERE {_SAME_INCIDENT} AND +e.seq < o.seq AND +e.state = '{WAITING}'"  # noqa: S608 - constants
+        f" AND (e.channel_wide = 1 OR e.delay_s < :patience){f' AND +e.{_CRITICAL}' if critical else ''}"
+    )
+
+
+def _leads(db: sqlite3.Connection, entry: Entry) -> list[Entry]:
+    """What goes before a critical alert, at once: the beginning of its incident, unless something is the matter with that."""
+    if entry.severity is not Severity.CRITICAL:
+        return []
+    columns = ", ".join(f"e.{column}" for column in _COLUMNS.split(", "))
+    found = db.execute(
+        f"SELECT {columns} FROM outbox AS o JOIN outbox AS e ON {_SAME_INCIDENT} WHERE o.seq = ? AND +e.seq < o.seq"  # noqa: S608
+        f" AND +e.state = ? AND +e.{_OTHER} AND (e.channel_wide = 1 OR e.attempts = 0) ORDER BY +e.seq",
+        (entry.seq, WAITING),
+    )
     return [_entry(row) for row in found]
 
 

@@ -157,7 +157,7 @@ class DeliveryWorker:
         try:
             if self._beat_s >= self._expire_at_s:
                 self._expire_at_s = self._beat_s + EXPIRE_EVERY_S
-                self._outbox.expire()
+                self._outbox.given_up.expire()
             self._store_late()
             if self._outbox.retry_asked():
                 self._pause.end()
@@ -212,13 +212,24 @@ class DeliveryWorker:
         """An alert that could not be stored, if one is to be tried now."""
         if self._memory is None:
             return None
+        waiting: set[tuple[str, bool]] = set()  # incident, and whether a critical alert of it waits
         for alert in self._memory.unstored():
             urgent = alert.severity is Severity.CRITICAL
             paused = not urgent and self._pause.left_s(critical_waits=False) > 0
-            if self._unstored.get(alert.alert_id, 0.0) <= self._beat_s and not paused:
+            due = self._unstored.get(alert.alert_id, 0.0) <= self._beat_s and not paused
+            led = (alert.incident_id, True) in waiting or (not urgent and (alert.incident_id, False) in waiting)
+            if due and not led and not self._follows(alert):
                 now_utc = self._clock.utc_now()
                 return Entry(IN_MEMORY, alert.alert_id, alert, alert.severity, WAITING, 0, "", now_utc, now_utc, None)
+            if alert.incident_id:
+                waiting.add((alert.incident_id, urgent))
         return None
+
+    def _follows(self, alert: Alert) -> bool:
+        try:
+            return self._outbox.follows(alert)
+        except OutboxError:  # then nothing that is on disk will go before it
+            return False
 
     def _deliver(self, entry: Entry, alert: Alert) -> float:
         began_s = self._clock.monotonic_s()
@@ -247,14 +258,14 @@ class DeliveryWorker:
             self._flood.sent(alert)
         try:
             if drops:
-                self._outbox.drops_told(drops)
+                self._outbox.given_up.told(drops)
             return 0.0 if self._outbox.critical_waits() else self._pace_s
         except OutboxError:
             return self._pace_s
 
     def _untold_drops(self) -> int:
         try:
-            return self._outbox.untold_drops()
+            return self._outbox.given_up.untold()
         except OutboxError:  # it will be told another time
             return 0
 

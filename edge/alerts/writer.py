@@ -264,23 +264,32 @@ class WriterWorker:
         evidence = self._pictures.save(job)
         self._tried(self._steps.take(job.change, evidence))
         alert = self._make_alert(job.change, evidence)
-        if alert is not None:
-            self._enqueue(self._outbox.stamped(alert))
+        if alert is None:
+            return
+        alert = self._outbox.stamped(alert)
+        # What came of the same incident before, and is in memory still, must be in the outbox before it.
+        for earlier in [a for a in self.unstored() if a.incident_id == alert.incident_id]:
+            error = self._enqueue(earlier)
+            if error is not None:
+                self._keep(alert, error)
+                return
+        self._enqueue(alert)
 
     def _tried(self, trouble: str) -> None:
         self._steps_at_s = self._clock.monotonic_s() + LONGEST_RETRY_S if self._steps.waiting else math.inf
         if trouble:
             self._trouble(trouble)
 
-    def _enqueue(self, alert: Alert) -> None:
+    def _enqueue(self, alert: Alert) -> OutboxError | None:
+        """Returns what is in the way; the alert is kept then."""
         try:
             stored = self._outbox.enqueue(alert)
         except OutboxError as error:
             self._keep(alert, error)
-            return
+            return error
         with self._lock:
-            if self._unstored and self._unstored[0] is alert:
-                self._unstored.popleft()
+            if self._unstored:
+                self._unstored = deque(a for a in self._unstored if a is not alert)
             self._retry_s = 0.0
             self._retry_at_s = 0.0
             if not self._unstored:
@@ -288,13 +297,14 @@ class WriterWorker:
             lost = self._uncounted
         if lost:
             with contextlib.suppress(OutboxError):  # it is counted another time
-                self._outbox.count_lost(lost)
+                self._outbox.given_up.never_stored(lost)
                 with self._lock:
                     self._uncounted -= lost
         if self._steps.waiting:
             self._tried(self._steps.settle())  # the disk takes something: perhaps this, too
         if stored and self._on_stored is not None:
             self._on_stored(alert)
+        return None
 
     def _keep(self, alert: Alert, error: OutboxError) -> None:
         """Not stored: remember it, and try again."""

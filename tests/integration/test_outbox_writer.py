@@ -255,6 +255,30 @@ def test_retries_slow_down_and_new_jobs_do_not_wait_for_them(bench: Bench) -> No
     assert bench.stored == ["b"]
 
 
+@pytest.mark.parametrize("again", [False, True])
+def test_what_an_incident_has_in_memory_is_stored_before_its_next_step(tmp_path: Path, again: bool) -> None:
+    stored: list[str] = []
+
+    def every(change: IncidentChange, evidence: tuple[EvidenceRef, ...]) -> Alert:
+        return make_alert(change.incident.incident_id, kind=change.kind.value, evidence=evidence)
+
+    bench = Bench(tmp_path, make_alert=every, on_stored=lambda alert: stored.append(alert.alert_id))
+    bench.query_only(True)
+    for name in "ba":
+        bench.writer.put(job(name))
+        bench.steps()
+    bench.query_only(again)
+    bench.writer.put(job("a", kind=ChangeKind.CLOSED))
+    bench.steps()
+    assert stored == ([] if again else ["a.opened", "a.closed"])
+    bench.query_only(False)
+    for _ in range(8):
+        bench.clock.advance(bench.writer.step())
+    assert stored == (["b.opened", "a.opened", "a.closed"] if again else ["a.opened", "a.closed", "b.opened"])
+    assert [e.alert_id for e in reversed(bench.outbox.entries())] == stored
+    assert bench.writer.stats().unstored == 0
+
+
 def test_memory_for_unstored_alerts_is_bounded_and_critical_stays(tmp_path: Path) -> None:
     bench = Bench(tmp_path, capacity=3)
     bench.query_only(True)
@@ -268,7 +292,7 @@ def test_memory_for_unstored_alerts_is_bounded_and_critical_stays(tmp_path: Path
         bench.clock.advance(bench.writer.step())
     assert bench.stored == ["c", "h", "h2"]
     # The next mail tells of it: the outbox has it in its counts.
-    assert bench.outbox.untold_drops() == 1
+    assert bench.outbox.given_up.untold() == 1
     assert bench.outbox.stats().dropped_by["never_stored"] == 1
     assert (bench.writer.stats().dropped, bench.writer.stats().uncounted) == (1, 0)
 
@@ -288,7 +312,7 @@ def test_a_full_queue_drops_the_lowest_severity(tmp_path: Path, caplog: pytest.L
     assert took == [True, True, True, False, False]
     bench.steps(4)
     assert bench.stored == ["c", "l2", "h"]
-    assert (bench.writer.stats().dropped, bench.outbox.untold_drops()) == (2, 2)
+    assert (bench.writer.stats().dropped, bench.outbox.given_up.untold()) == (2, 2)
     assert "was dropped" in caplog.text
 
 
