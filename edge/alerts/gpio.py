@@ -129,17 +129,19 @@ class GpioIndicator:
         self._test_until_s: dict[str, float] = {}
         self._status: Status = "booting"
         self._closed = False
-        self._fault: IndicatorError | None = None
+        self._faults: dict[str, IndicatorError] = {}  # outputs that could not be switched, until they can
+        self._logged = ""  # the fault that the log has been told
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
         try:
             for name, spec in self._specs.items():
                 self._devices[name] = _open(name, spec, pin_factory)
+            if clock is not None:
+                self._beat(clock.monotonic_s())
         except IndicatorError:
             self.close()
             raise
         if clock is not None:
-            self._beat(clock.monotonic_s())
             self._thread = threading.Thread(target=self._run, args=(clock,), name="indicator", daemon=True)
             self._thread.start()
 
@@ -148,9 +150,6 @@ class GpioIndicator:
         with self._lock:
             if self._closed:
                 return
-            fault, self._fault = self._fault, None
-            if fault is not None:
-                raise fault
             driving: dict[tuple[str, str], float] = {}
             for incident in open_incidents:
                 for name, spec in self._specs.items():
@@ -164,8 +163,10 @@ class GpioIndicator:
             self._started_s = driving
             self._seen = {incident.incident_id for incident in open_incidents}
             self._acknowledged &= self._seen
-            self._beat(now_s)
-        self._wake.set()
+            try:
+                self._beat(now_s)
+            finally:
+                self._wake.set()
 
     def levels(self) -> dict[str, bool]:
         """Each output and whether it is active; an output that blinks is active all the time."""
@@ -243,17 +244,18 @@ class GpioIndicator:
                 try:
                     self._beat(clock.monotonic_s())
                 except IndicatorError as error:
-                    if self._fault is None:
+                    if self._logged != error.message:
                         log.error(  # noqa: TRY400 - the message says it all
                             error.message, extra={"kg": {"event": "output_fault", "error": error.message}}
                         )
-                    self._fault = error  # the next show() raises it
+                    self._logged = error.message
+                else:
+                    self._logged = ""
                 idle = not any(self._active.values())
             clock.wait(self._wake, 1.0 if idle else TICK_S)
 
     def _beat(self, now_s: float) -> None:
-        """Bring every pin to what it must be now. Called with the lock held."""
-        faults: list[IndicatorError] = []
+        """Bring every pin to what it must be now; then tell of one that could not be. Called with the lock held."""
         for name, spec in self._specs.items():
             if spec.role == "status":
                 active, (on_s, off_s) = self._status != "off", STATUS_PATTERNS[self._status]
@@ -275,9 +277,10 @@ class GpioIndicator:
                 self._write(name, on=on)
                 self._note(name, active=active)
             except IndicatorError as error:
-                faults.append(error)
-        if faults:
-            raise faults[0]
+                self._faults[name] = error
+        if self._faults:
+            fault = next(iter(self._faults.values()))
+            raise IndicatorError(fault.message, hint=fault.hint)  # a new one: each raising adds to what one holds on to
 
     def _write(self, name: str, *, on: bool) -> None:
         if self._pins_on[name] == on:
@@ -290,6 +293,7 @@ class GpioIndicator:
                 hint="Check the wiring and the service's log; a restart opens the pins anew.",
             ) from error
         self._pins_on[name] = on
+        self._faults.pop(name, None)
 
     def _note(self, name: str, *, active: bool) -> None:
         if self._active[name] == active:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,8 @@ from edge.types import Severity
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from edge.types import Incident
 
 SIREN, LAMP, LIGHT = 17, 27, 22
 
@@ -173,6 +176,62 @@ def test_a_line_that_fails_is_named_and_does_not_stop_the_others() -> None:
     assert box.levels() == {"siren": False, "lamp": True}
     box.close()
     assert not high(factory, LAMP)
+
+
+class WornPin(MockPin):  # type: ignore[misc]  # gpiozero is untyped
+    """A pin whose line fails from some moment on."""
+
+    worn = False
+
+    def _set_state(self, value: Any) -> None:
+        if self.worn:
+            raise OSError(5, "Input/output error")
+        super()._set_state(value)
+
+
+def test_a_light_that_fails_for_good_does_not_hold_up_the_siren_nor_fill_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    factory, clock = MockFactory(revision="c03114", pin_class=MockPin), SystemClock()
+    light = factory.pin(LIGHT, pin_class=WornPin)
+    specs = {"light": OutputSpec(LIGHT, role="status"), "siren": OutputSpec(SIREN)}
+    box = GpioIndicator(specs, pin_factory=factory, clock=clock)
+    incident = make_incident(opened_s=clock.monotonic_s())
+    light.worn = True
+    box.set_status("fault")  # blinks: its thread meets with the fault at every beat
+
+    def show(*incidents: Incident) -> None:
+        with pytest.raises(IndicatorError, match=r"light.*GPIO22"):
+            box.show(incidents, now_s=clock.monotonic_s())
+
+    until_s = clock.monotonic_s() + 5
+    while not caplog.records and clock.monotonic_s() < until_s:
+        time.sleep(0.01)
+    time.sleep(0.3)  # a fault lasts also while the rhythm asks for nothing new
+    for _ in range(3):
+        time.sleep(0.12)
+        show(incident)
+        assert high(factory, SIREN)
+    time.sleep(0.12)
+    show()
+    assert not high(factory, SIREN)
+    assert [r.message for r in caplog.records if "light" in r.message and r.levelname == "ERROR"] == [
+        "output light (pin GPIO22) cannot be switched: [Errno 5] Input/output error"
+    ]
+    light.worn = False
+    time.sleep(0.5)
+    box.show([incident], now_s=clock.monotonic_s())
+    box.close()
+
+
+def test_an_output_that_cannot_be_switched_at_the_start_leaves_no_pin_taken() -> None:
+    factory, clock = MockFactory(revision="c03114", pin_class=MockPin), SystemClock()
+    light = factory.pin(LIGHT, pin_class=BrokenPin)
+    specs = {"siren": OutputSpec(SIREN), "light": OutputSpec(LIGHT, role="status")}
+    with pytest.raises(IndicatorError, match=r"light.*GPIO22"):
+        GpioIndicator(specs, pin_factory=factory, clock=clock)
+    assert light.state == 0
+    GpioIndicator({"siren": OutputSpec(SIREN)}, pin_factory=factory).close()  # it can be tried again
 
 
 def test_with_a_clock_sounding_ends_even_when_nobody_calls_again(factory: Any) -> None:
