@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from email.headerregistry import HeaderRegistry, MessageIDHeader
 from email.message import EmailMessage, MIMEPart
 from email.policy import SMTP
 from email.utils import format_datetime
@@ -35,6 +36,12 @@ _OUTLOOK_DPI = (  # else a screen set to 125 % stretches the picture and not the
     "</o:OfficeDocumentSettings></xml><![endif]-->"
 )
 _LONG_WORD = re.compile(r"\S{45,}")
+# Python knows Message-ID as a name that must stay whole, but not these: it would break a long one up into encoded words, and no
+# mail program then finds the thread, or the picture that the text shows.
+_HEADERS = HeaderRegistry()
+for _name in ("In-Reply-To", "References", "Content-ID"):
+    _HEADERS.map_to_type(_name, MessageIDHeader)
+_POLICY = SMTP.clone(header_factory=_HEADERS)
 # Dark enough for white text on a phone in the sun (contrast above 4.5).
 _COLOURS = {
     Severity.CRITICAL: "#b00020",
@@ -70,7 +77,7 @@ def compose(
     :param date: when the mail is written, timezone-aware.
     """
     words = describe(alert, site=site, moment=moment, missing_pictures=len(alert.evidence) - len(pictures))
-    message = EmailMessage(policy=SMTP)
+    message = EmailMessage(policy=_POLICY)
     message["From"] = sender
     message["To"] = ", ".join(recipients)
     message["Subject"] = words.subject

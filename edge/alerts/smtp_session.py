@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 Security = Literal["starttls", "tls", "none"]
+PARTING_S = (
+    2.0  # a mail that is accepted is not noted as such before; a server that hangs then must not hold up the next one
+)
 CONNECT_S = 10.0  # for the connection itself, per address; the server may then take its time
 # A time-out is meant for a line on which nothing moves. Python's is for all that is handed over at once, and what the kernel
 # has taken is not on its way yet: so little is handed over at a time, and little is taken.
@@ -128,6 +131,8 @@ class SmtpServer:
             deadline.cancel()
             # The mail is accepted or refused by now; a server that cannot part properly changes nothing.
             with contextlib.suppress(smtplib.SMTPException, OSError, ValueError):
+                if smtp.sock is not None:
+                    smtp.sock.settimeout(min(self._timeout_s, PARTING_S))
                 smtp.quit()
             smtp.close()
 

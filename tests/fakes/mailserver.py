@@ -42,7 +42,7 @@ class Mailbox:
     """The far end's state. ``answers``: stage or address -> reply, "drop" or "hang".
 
     Stages: connect, starttls (also "garbage"), mail, middle (in the middle of the message), data (all of it is there), end
-    (it is stored), after (the server has said so; only "drop": it dies at once).
+    (it is stored), after (the server has said so; only "drop": it dies at once), quit (it is to part).
     """
 
     def __init__(self) -> None:
@@ -127,6 +127,13 @@ class _Server(SMTP):
             await self.push(reply)
             return
         await super().smtp_STARTTLS(arg)
+
+    async def smtp_QUIT(self, arg: str) -> None:  # noqa: N802
+        reply = await _play(self.event_handler.box, self, "quit")
+        if reply is not None:
+            await self.push(reply)
+            return
+        await super().smtp_QUIT(arg)
 
     async def smtp_DATA(self, arg: str) -> None:  # noqa: N802
         box = self.event_handler.box

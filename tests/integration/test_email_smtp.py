@@ -168,6 +168,16 @@ def test_a_server_that_dies_as_soon_as_it_has_the_mail_gets_it_once(server: tupl
     assert box.ids == ["<inc-1.opened@bank.example>"]
 
 
+@pytest.mark.parametrize("answer", ["hang", "drop", "421 4.3.2 closing"])
+def test_a_server_that_cannot_part_costs_little_and_no_second_mail(server: tuple[Mailbox, int], answer: str) -> None:
+    box, port = server
+    box.answers = {"quit": answer}
+    began = time.monotonic()
+    send(channel(port, timeout_s=30))
+    assert time.monotonic() - began < 10
+    assert box.ids == ["<inc-1.opened@bank.example>"]
+
+
 @pytest.mark.parametrize("reply", ["552 5.3.4 too large", "523 too large", "554 5.3.4 too large"])
 def test_a_mail_that_is_too_large_goes_without_pictures(
     server: tuple[Mailbox, int], pictures: tuple[Alert, list[Path]], reply: str

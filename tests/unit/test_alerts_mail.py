@@ -117,6 +117,40 @@ def test_headers_thread_an_incident() -> None:
     assert opened["To"] == "desk@bank.example, night@bank.example"
 
 
+def test_a_long_domain_breaks_neither_thread_nor_picture() -> None:
+    domain = "kiosk-guard.atm-operations.region-north-west.examplebank.example"
+    annotated, near = make_ref("annotated", "d/i/a.jpg"), make_ref("closeup", "d/i/n.jpg")
+    alert = make_alert(
+        "20260301-020000-1f3a2b", kind="escalated", severity=Severity.CRITICAL, evidence=(annotated, near)
+    )
+    message = compose(
+        alert,
+        [Picture(annotated, b"a"), Picture(near, b"n")],
+        site=SITE,
+        moment=Moment(),
+        sender=f"kiosk@{domain}",
+        recipients=[f"desk@{domain}"],
+        domain=domain,
+        date=UTC,
+    )
+    lines = (
+        message.as_bytes().decode().split("\r\n")
+    )  # as they travel: Python's own reader would put right what it broke
+    opened, this = (f"20260301-020000-1f3a2b.{kind}@{domain}" for kind in ("opened", "escalated-critical"))
+    for line in (
+        f"Message-ID: <{this}>",
+        f"In-Reply-To: <{opened}>",
+        f"References: <{opened}>",
+        f"Content-ID: <annotated.{this}>",
+        f"Content-ID: <closeup.{this}>",
+    ):
+        assert line in lines
+    html = message.get_body(("html",))
+    assert html is not None
+    for name in ("annotated", "closeup"):
+        assert f'src="cid:{name}.{this}"' in html.get_content()
+
+
 def test_a_test_mail_says_that_nothing_happened() -> None:
     message = mail(make_alert("t-1", kind="test", severity=Severity.INFO))
     assert message["Subject"] == "Test mail from service corner, Main Street branch, kiosk-7"
