@@ -40,7 +40,7 @@ _LONG_WORD = re.compile(r"\S{45,}")
 # mail program then finds the thread, or the picture that the text shows.
 _HEADERS = HeaderRegistry()
 for _name in ("In-Reply-To", "References", "Content-ID"):
-    _HEADERS.map_to_type(_name, MessageIDHeader)
+    _HEADERS.map_to_type(_name, MessageIDHeader)  # type: ignore[arg-type]  # its stub wants a base class that it has not
 _POLICY = SMTP.clone(header_factory=_HEADERS)
 # Dark enough for white text on a phone in the sun (contrast above 4.5).
 _COLOURS = {
