@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 import smtplib
 from collections.abc import Mapping
 from itertools import chain
@@ -16,6 +15,7 @@ from edge.alerts.mail_words import Moment, one_line
 from edge.alerts.smtp_replies import LineBroke, SizeRefused, recipients_error, reply_words
 from edge.alerts.smtp_session import SmtpServer
 from edge.errors import ConfigError, PermanentRefusal, TemporaryRefusal
+from edge.hosts import MAIL_ADDRESS_WANTED, is_mail_address
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,9 +32,6 @@ log = logging.getLogger(__name__)
 
 PICTURE_ATTEMPTS = 3
 _MOST_BROKEN = 1_000
-
-_ADDRESS = re.compile(r"[!-?A-~]{1,64}@[A-Za-z0-9.\-\[\]:]{1,255}")
-_UNSAFE_HOST = re.compile(r"[^A-Za-z0-9-]+")
 
 
 class EmailChannel:
@@ -228,8 +225,6 @@ class EmailChannel:
 
 def _address(text: str) -> str:
     """:raises ConfigError: not an address that plain SMTP carries."""
-    if not _ADDRESS.fullmatch(text):
-        raise ConfigError(
-            f"{one_line(text)!r} is not a mail address", hint="Wanted: name@domain, ASCII, without a display name."
-        )
+    if not is_mail_address(text):
+        raise ConfigError(f"{one_line(text)!r} is not a mail address", hint=f"Wanted: {MAIL_ADDRESS_WANTED}.")
     return text

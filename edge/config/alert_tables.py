@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from edge.config.fields import Name, OneLine, PositiveSeconds, Seconds, SeverityName, Table
-from edge.hosts import is_loopback
+from edge.hosts import MAIL_ADDRESS_WANTED, is_loopback, is_mail_address
 from edge.types import Severity
 
 
@@ -92,9 +91,9 @@ class Email(Table):
         lacking = [k for k in ("host", "sender", "recipients") if not getattr(self, k)]
         if lacking:
             raise ValueError(f"enabled = true needs {', '.join(lacking)}")
-        wrong = [a for a in (self.sender, *self.everyone) if not re.fullmatch(r"[^@\s<>,;]+@[^@\s<>,;]+", a)]
+        wrong = [a for a in (self.sender, *self.everyone) if not is_mail_address(a)]
         if wrong:
-            raise ValueError(f"not a mail address: {', '.join(map(repr, wrong))}")
+            raise ValueError(f"not a mail address: {', '.join(map(repr, wrong))}; wanted: {MAIL_ADDRESS_WANTED}")
         if self.user and self.security == "none" and not is_loopback(self.host):
             raise ValueError('user with security = "none" would send the password in clear; use "starttls" or "tls"')
         return self

@@ -148,6 +148,10 @@ def test_a_camera_url_is_never_repeated(tmp_path: Path) -> None:
             "not a mail address: 'x', 'c d@e'",
         ),
         (
+            CAMERA + '[email]\nenabled = true\nhost = "h"\nsender = "a@b"\nrecipients = ["größe@b", "a(b@c"]\n',
+            "not a mail address: 'größe@b', 'a(b@c'; wanted: name@domain, ASCII",
+        ),
+        (
             CAMERA
             + '[email]\nenabled = true\nhost = "mail.bank.example"\nsender = "a@b"\nrecipients = ["a@b"]\n'
             + 'user = "u"\nsecurity = "none"\n',
