@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from email.headerregistry import HeaderRegistry, MessageIDHeader
+from email.header import Header
+from email.headerregistry import HeaderRegistry, MessageIDHeader, UnstructuredHeader
 from email.message import EmailMessage, MIMEPart
 from email.policy import SMTP
 from email.utils import format_datetime
@@ -19,6 +20,7 @@ from edge.types import Severity
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
+    from email.policy import Policy
     from pathlib import Path
 
     from edge.alerts.mail_words import Moment, Site, Words
@@ -39,8 +41,22 @@ _LONG_WORD = re.compile(r"\S{45,}")
 # Python knows Message-ID as a name that must stay whole, but not these: it would break a long one up into encoded words, and no
 # mail program then finds the thread, or the picture that the text shows.
 _HEADERS = HeaderRegistry()
+
+
+class _Text(UnstructuredHeader):
+    """Python encodes such a line word by word, and mail programs leave out the spaces between two words that are encoded."""
+
+    def fold(self, *, policy: Policy) -> str:
+        if str(self).isascii():
+            return str(super().fold(policy=policy))  # type: ignore[misc]  # the registry puts the class below it that can
+        coded = Header(str(self), "utf-8", maxlinelen=76, header_name=self.name).encode(linesep=policy.linesep)
+        return f"{self.name}: {coded}{policy.linesep}"
+
+
 for _name in ("In-Reply-To", "References", "Content-ID"):
     _HEADERS.map_to_type(_name, MessageIDHeader)  # type: ignore[arg-type]  # its stub wants a base class that it has not
+for _name in ("Subject", "Thread-Topic"):
+    _HEADERS.map_to_type(_name, _Text)  # type: ignore[arg-type]  # as above
 _POLICY = SMTP.clone(header_factory=_HEADERS)
 # Dark enough for white text on a phone in the sun (contrast above 4.5).
 _COLOURS = {

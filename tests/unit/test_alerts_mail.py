@@ -4,6 +4,7 @@ import email
 import email.policy
 import math
 from datetime import datetime, timedelta, timezone
+from email.header import decode_header, make_header
 from typing import TYPE_CHECKING, Any, cast
 from zoneinfo import ZoneInfo
 
@@ -177,6 +178,32 @@ def test_names_outside_ascii_arrive_whole() -> None:
     assert "Zürich Höhe 北京" in message["Subject"]
     assert "Łódź" in text(message)
     assert "Łódź" in text(message, "html")
+
+
+@given(
+    st.lists(st.text(st.sampled_from("abäöß北& ,-"), min_size=1, max_size=12), min_size=1, max_size=12).map(" ".join)
+)
+def test_a_subject_keeps_every_space_and_letter(name: str) -> None:
+    site = Site(name, "kiosk-7", "", BERLIN)
+    words = describe(make_alert(), site=site, moment=Moment())
+    message = compose(
+        make_alert(),
+        [],
+        site=site,
+        moment=Moment(),
+        sender="kiosk@bank.example",
+        recipients=["desk@bank.example"],
+        domain="bank.example",
+        date=UTC,
+    )
+    raw = message.as_bytes()
+    lines = raw.partition(b"\r\n\r\n")[0].decode().split("\r\n")
+    assert max(map(len, lines)) <= 78
+    assert email.message_from_bytes(raw, policy=email.policy.SMTP)["Subject"] == words.subject
+    old = email.message_from_bytes(raw)  # another reader than the one that belongs to the writer
+    for header, text in (("Subject", words.subject), ("Thread-Topic", words.topic)):
+        unfolded = old[header].replace("\r\n", "").replace("\n", "")
+        assert str(make_header(decode_header(unfolded))).strip() == text.strip()
 
 
 def test_the_annotated_picture_is_inline_and_the_clean_one_attached() -> None:
