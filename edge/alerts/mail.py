@@ -46,6 +46,8 @@ _HEADERS = HeaderRegistry()
 class _Text(UnstructuredHeader):
     """Python encodes such a line word by word, and mail programs leave out the spaces between two words that are encoded."""
 
+    name: str
+
     def fold(self, *, policy: Policy) -> str:
         if str(self).isascii():
             return str(super().fold(policy=policy))  # type: ignore[misc]  # the registry puts the class below it that can
