@@ -21,9 +21,11 @@ from edge.types import Alert, ChangeKind, EvidenceRef, Frame, Incident, Incident
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
     from edge.alerts.database import Database
     from edge.alerts.outbox import Outbox
+    from edge.alerts.outbox_rows import Entry
     from edge.alerts.ring import PictureRing
     from edge.alerts.worker import DeliveryWorker
     from edge.alerts.writer import WriterWorker
@@ -187,6 +189,18 @@ def hand_over(change: IncidentChange, judged: Judged | None, writer: WriterWorke
     else:
         frame = None if judged.withheld else judged.frame
         writer.put(Job(change, frame, judged.tracks, judged.zones))
+
+
+def told_again(incident: Incident, stored: Sequence[Entry], *, now_s: float, now_utc: datetime) -> IncidentChange:
+    """The step that is to be told of an incident that was open when the service stopped: its alert may not have reached the disk.
+
+    Storing it again does nothing if it has: the id is the same.
+
+    :param stored: the incident's alerts in the outbox.
+    """
+    opened = [e.alert for e in stored if e.alert is not None and e.alert.kind == ChangeKind.OPENED.value]
+    worse = bool(opened) and max(alert.severity for alert in opened) < incident.severity
+    return IncidentChange(ChangeKind.ESCALATED if worse else ChangeKind.OPENED, incident, now_s, now_utc)
 
 
 def keep(judged: Judged, ring: PictureRing) -> None:

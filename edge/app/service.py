@@ -14,14 +14,14 @@ from edge.app.build_health import build_health
 from edge.app.build_technician import build_acts
 from edge.app.control_socket import open_control
 from edge.app.figures import BoxFigures
-from edge.app.hand_over import hand_over, keep
+from edge.app.hand_over import hand_over, keep, told_again
 from edge.app.inputs import BUTTON, ENCLOSURE
 from edge.app.watchdog import Stage
 from edge.clock import SystemClock, boot_id
 from edge.health.acts_routes import ActsRoutes
 from edge.health.pages import GLANCE_PATHS, Pages
 from edge.loop import Loop
-from edge.types import ChangeKind, IncidentChange, Tracks
+from edge.types import Tracks
 
 if TYPE_CHECKING:
     import threading
@@ -122,9 +122,10 @@ class Appliance:
         now_s, now_utc = self._clock.monotonic_s(), self._clock.utc_now()
         sources = {camera.name for camera in box.cameras} | ({BUTTON, ENCLOSURE} if box.actions else set())
         over = box.pipeline.incidents.restore(found, sources=sources, t_mono_s=now_s, t_utc=now_utc)
+        stored = box.storage.outbox.about(incident.incident_id for incident in found)
         for incident in found:
-            # Its alert may not have reached the disk. Storing it again does nothing if it has: the id is the same.
-            box.writer.put(Job(IncidentChange(ChangeKind.OPENED, incident, now_s, now_utc), None, Tracks.empty(), ()))
+            change = told_again(incident, stored[incident.incident_id], now_s=now_s, now_utc=now_utc)
+            box.writer.put(Job(change, None, Tracks.empty(), ()))
             log.warning(
                 f"incident {incident.incident_id} ({incident.rule}) was open when the service stopped",
                 extra={"kg": {"event": "incident_resumed", "incident_id": incident.incident_id, "rule": incident.rule}},

@@ -2,15 +2,21 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 import pytest
-from fakes.alarms import UTC, make_change, make_incident, make_ref
+from fakes.alarms import BOOT, UTC, make_change, make_incident, make_ref
 from fakes.clocks import FakeClock
 from fakes.detectors import FakeDetector
 from fakes.scenes import KNIFE, Thing, frame, tracks
 
-from edge.app.hand_over import AlertMaker, Annotator
+from edge.alerts.database import open_database
+from edge.alerts.outbox import Outbox
+from edge.app.hand_over import AlertMaker, Annotator, told_again
 from edge.types import ChangeKind, Severity
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.mark.parametrize(
@@ -94,3 +100,25 @@ def test_a_doubtful_thing_is_in_the_picture_only_of_an_alert_about_it(score: flo
     nothing = draw(frame(0.0), tracks(person), incident, ())
     assert (draw(frame(0.0), tracks(person, knife), incident, ()) != nothing).any() == shown
     assert (nothing != draw(frame(0.0), tracks(), incident, ())).any(), "people are always shown"
+
+
+@pytest.mark.parametrize("told", [None, Severity.LOW, Severity.HIGH])
+def test_what_a_kill_kept_from_being_told_is_told_after_the_restart(tmp_path: Path, told: Severity | None) -> None:
+    clock = FakeClock()
+    outbox = Outbox(open_database(tmp_path, clock=clock), clock=clock, boot_id=BOOT)
+    make = AlertMaker("m 1", BOOT, clock)
+    if told is not None:
+        opened = make(make_change(make_incident(severity=told)), ())
+        assert opened is not None
+        outbox.enqueue(opened)
+    worse = make_incident(severity=Severity.HIGH)  # as it stands in its row, which is written before the alert
+    for _ in range(2):  # however often it starts
+        stored = outbox.about([worse.incident_id])[worse.incident_id]
+        alert = make(told_again(worse, stored, now_s=clock.monotonic_s(), now_utc=clock.utc_now()), ())
+        assert alert is not None
+        outbox.enqueue(alert)
+    assert [(e.alert_id, e.severity) for e in reversed(outbox.entries())] == {
+        None: [("inc-1.opened", Severity.HIGH)],
+        Severity.LOW: [("inc-1.opened", Severity.LOW), ("inc-1.escalated-high", Severity.HIGH)],
+        Severity.HIGH: [("inc-1.opened", Severity.HIGH)],
+    }[told]
