@@ -299,6 +299,21 @@ class Outbox:
             return math.nan
         return max(0.0, (self._clock.utc_now() - alert.created_utc) / timedelta(seconds=1))
 
+    def mend(self) -> int:
+        """Look after rows that would never be due, because the card gave back something else than was written.
+
+        Returns how many there were. :raises OutboxError: not stored.
+        """
+        with self._database.transaction() as db:
+            done = changes.mend(db, now_s=self._clock.monotonic_s(), longest_s=2 * self._backoff.refused_s)
+            self._gauge.read(db)
+        if done:
+            log.error(
+                f"{done} damaged entries of the outbox were put right: check the card",
+                extra={"kg": {"event": "outbox_mended", "count": done}},
+            )
+        return done
+
     def _insert(self, db: sqlite3.Connection, alert: Alert, payload: str) -> None:
         changes.insert(
             db,
@@ -329,4 +344,4 @@ class Outbox:
         """
         with self._database.transaction() as db:
             changes.adopt(db, boot_id=self._boot_id, now_s=self._clock.monotonic_s(), now_utc=self._clock.utc_now())
-            self._gauge.read(db)
+        self.mend()

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 from edge.alerts.outbox_rows import CORRUPT, DELIVERED, DROPPED_FOR, FULL, HELD, WAITING, payload_digest
 from edge.alerts.schedule import remaining_s
+from edge.types import Severity
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Collection
 
     from edge.alerts.outbox_rows import Entry
-    from edge.types import Severity
 
 KEEP_CORRUPT = 100
 _TRIM_BEYOND = 100  # rows are trimmed by the hundred: each single deletion would cost three pages of the card
@@ -179,6 +179,31 @@ def adopt(db: sqlite3.Connection, *, boot_id: str, now_s: float, now_utc: dateti
             left_s = 0.0
         db.execute("UPDATE outbox SET boot_id = ?, next_mono_s = ? WHERE seq = ?", (boot_id, now_s + left_s, seq))
     db.execute("UPDATE outbox SET boot_id = ?, next_mono_s = ? WHERE state = ?", (boot_id, now_s, HELD))
+
+
+def mend(db: sqlite3.Connection, *, now_s: float, longest_s: float) -> int:
+    """Put right what would keep a row from ever being due: its text has a checksum, these have none; returns how many.
+
+    :param longest_s: no alert waits longer than this, seconds.
+    """
+    waits = f"state IN ('{WAITING}', '{HELD}') AND"
+    numbers = "('integer', 'real')"
+    done = 0
+    for change, wrong in (
+        # It is told rather than not, and in its turn; what it says of itself stands in its text.
+        (f"severity = {Severity.HIGH:d}", "typeof(severity) != 'integer' OR severity NOT BETWEEN 0 AND 3"),
+        (
+            f"state = CASE WHEN delivered_utc IS NULL THEN '{WAITING}' ELSE '{DELIVERED}' END",
+            f"state NOT IN ('{WAITING}', '{HELD}', '{DELIVERED}', '{CORRUPT}')",
+        ),
+        ("next_mono_s = :now", f"{waits} (typeof(next_mono_s) NOT IN {numbers} OR next_mono_s > :now + :longest)"),
+        ("delay_s = 0", f"{waits} typeof(delay_s) NOT IN {numbers}"),
+    ):
+        done += db.execute(
+            f"UPDATE outbox SET {change} WHERE {wrong}",  # noqa: S608 - constants
+            {"now": now_s, "longest": longest_s},
+        ).rowcount
+    return done
 
 
 def quarantine(db: sqlite3.Connection, entry: Entry) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 import random
@@ -34,6 +35,7 @@ _WHY_DROPPED = "too many, too old, by command, or the disk did not take them"
 IN_MEMORY = -1  # row number of an alert that has none
 IDLE_S = 5.0  # a technician's command beside the service cannot wake it, and does not want to wait long
 STORE_TROUBLE_S = 5.0
+_MEND_S = 0.2
 EXPIRE_EVERY_S = 3600.0
 STEP_S = 15.0  # the longest honest step without a send
 SEND_S = 300.0  # with one: the conversation's own limit, finding the server's address, and parting
@@ -166,6 +168,9 @@ class DeliveryWorker:
             if entry is None:
                 next_s = IDLE_S if held_back else self._outbox.next_due_in_s()
                 wait_s = IDLE_S if next_s is None else min(IDLE_S, max(next_s, pause_s))
+                if wait_s <= 0:  # something is due, and cannot be had
+                    wait_s = _MEND_S
+                    self._outbox.mend()
             self._trouble = ""
         except OutboxError as error:
             wait_s = STORE_TROUBLE_S
@@ -175,6 +180,12 @@ class DeliveryWorker:
                     extra={"kg": {"event": "outbox_trouble", "error": error.message}},
                 )
             self._trouble = error.message
+        except Exception as error:  # a row that no code of ours has written: the others must go
+            wait_s = _MEND_S
+            log.exception("the outbox cannot be read", extra={"kg": {"event": "outbox_fault", "error": str(error)}})
+            with contextlib.suppress(OutboxError):
+                if not self._outbox.mend():
+                    wait_s = STORE_TROUBLE_S
         if entry is None:
             entry = self._from_memory()
         if entry is not None and entry.alert is not None:

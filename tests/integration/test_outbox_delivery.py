@@ -108,6 +108,53 @@ def test_a_fault_of_our_own_in_one_message_does_not_block_either(
     assert "could not be sent" in caplog.text
 
 
+@pytest.mark.parametrize("restart", [False, True])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "severity = 9",
+        "severity = 'x'",
+        "state = 'waitinh'",
+        "next_mono_s = 'soon'",
+        "next_mono_s = 1e300",
+        "delay_s = x'ff'",
+    ],
+)
+def test_a_damaged_schedule_loses_no_alert_and_holds_up_no_other(bench: Bench, damage: str, restart: bool) -> None:
+    bench.channel.refuse = lambda _: no_route()
+    bench.put("a", "b")
+    bench.run(1)
+    with bench.database.transaction() as db:
+        db.execute(f"UPDATE outbox SET {damage} WHERE alert_id = 'a.opened'")
+    bench.channel.refuse = lambda _: None
+    if restart:
+        bench.outbox = Outbox(bench.database, clock=bench.clock, boot_id=BOOT, rng=random.Random(1))
+        bench.worker = DeliveryWorker(
+            outbox=bench.outbox, channel=bench.channel, resolve=lambda _: None, clock=bench.clock, rng=random.Random(2)
+        )
+    steps = 0
+    for _ in range(60):
+        wait_s = bench.worker.step()
+        bench.clock.advance(max(wait_s, 0.01))
+        steps += wait_s < 0.1
+    assert "b" in bench.sent
+    assert steps < 10
+    if restart or damage not in {"state = 'waitinh'", "next_mono_s = 1e300"}:  # nobody looks for these while it runs
+        assert sorted(bench.sent) == ["a", "b"]
+
+
+def test_schedules_of_another_boot_are_no_damage(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    bench.clock.advance(10**6)
+    bench.put("a", "b")
+    bench.run(1)
+    bench.channel.refuse = lambda _: no_route()
+    bench.put("c")
+    bench.run(30)
+    bench.clock.reboot()
+    Outbox(bench.database, clock=bench.clock, boot_id="boot-2")
+    assert "damaged" not in caplog.text
+
+
 def test_a_permanent_refusal_is_held_and_shown_at_once(bench: Bench) -> None:
     bench.channel.refuse = refusing("a", error=lambda: PermanentRefusal("550 no such user"))
     bench.put("a", "b")
