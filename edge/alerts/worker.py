@@ -169,8 +169,8 @@ class DeliveryWorker:
                 next_s = IDLE_S if held_back else self._outbox.next_due_in_s()
                 wait_s = IDLE_S if next_s is None else min(IDLE_S, max(next_s, pause_s))
                 if wait_s <= 0:  # something is due, and cannot be had
+                    self._mend()
                     wait_s = _MEND_S
-                    self._outbox.mend()
             self._trouble = ""
         except OutboxError as error:
             wait_s = STORE_TROUBLE_S
@@ -181,17 +181,21 @@ class DeliveryWorker:
                 )
             self._trouble = error.message
         except Exception as error:  # a row that no code of ours has written: the others must go
-            wait_s = _MEND_S
             log.exception("the outbox cannot be read", extra={"kg": {"event": "outbox_fault", "error": str(error)}})
-            with contextlib.suppress(OutboxError):
-                if not self._outbox.mend():
-                    wait_s = STORE_TROUBLE_S
+            wait_s = self._mend()
         if entry is None:
             entry = self._from_memory()
         if entry is not None and entry.alert is not None:
             return self._deliver(entry, entry.alert)
         in_memory = self._unstored or (self._memory is not None and self._memory.unstored())
         return STORE_TROUBLE_S if in_memory else wait_s
+
+    def _mend(self) -> float:
+        """Look after damaged rows; returns the seconds to wait before the next step."""
+        with contextlib.suppress(OutboxError):
+            if self._outbox.mend():
+                return _MEND_S
+        return STORE_TROUBLE_S
 
     def _run(self) -> None:
         while True:

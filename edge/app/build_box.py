@@ -16,7 +16,7 @@ from edge.app.board import Board, Limits
 from edge.app.build import build_incidents, build_line, bundle_path, resting_rules
 from edge.app.build_alerts import build_delivery, build_heartbeat, build_ring, build_sheets
 from edge.app.build_cameras import build_camera, camera_sources
-from edge.app.build_local import build_indicator, build_inputs, build_pins
+from edge.app.build_local import build_indicator, build_inputs, build_pins, light
 from edge.app.build_model import build_watch, model_checks, open_present
 from edge.app.build_storage import Storage, open_storage
 from edge.app.build_technician import Technician, build_technician
@@ -29,7 +29,6 @@ from edge.app.mask_confirmation import MaskKeeper
 from edge.app.model_files import ModelFiles
 from edge.app.view_checks import view_checks
 from edge.config import load
-from edge.health.interface import Status
 from edge.pipeline import Line, Pipeline
 
 if TYPE_CHECKING:
@@ -213,7 +212,7 @@ def build_box(config: Config, config_path: Path, stack: contextlib.ExitStack, *,
             *technician.checks(),
             *model_checks(models),
         ],
-        on_status=lambda status: indicator.set_status("fault" if status is Status.FAIL else "healthy"),
+        on_status=lambda status: indicator.set_status(light(status, maintenance=bool(maintenance.details()["on"]))),
     )
     blind = BlindTime(
         store=BlindStore(storage.database, clock=clock, boot_id=boot_id),

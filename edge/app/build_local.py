@@ -8,9 +8,11 @@ from edge.alerts.gpio import GpioIndicator, NoIndicator, OutputSpec
 from edge.alerts.inputs import GpioInputs, InputSpec
 from edge.alerts.pins import open_pin_factory
 from edge.app.inputs import InputActions
+from edge.health.interface import Status
 from edge.types import Severity
 
 if TYPE_CHECKING:
+    from edge.alerts.gpio import Status as LightStatus
     from edge.alerts.incident_log import IncidentLog
     from edge.alerts.maintenance_store import MaintenanceStore
     from edge.clock import Clock
@@ -48,6 +50,13 @@ def build_indicator(config: Config, pins: Any, *, clock: Clock) -> NoIndicator |
         for name, line in outputs.lines.items()
     }
     return GpioIndicator(specs, pin_factory=pins, clock=clock)
+
+
+def light(status: Status, *, maintenance: bool) -> LightStatus:
+    """The status light's pattern: a fault is a fault in maintenance, too."""
+    if status is Status.FAIL:
+        return "fault"
+    return "maintenance" if maintenance else "healthy"
 
 
 def build_inputs(

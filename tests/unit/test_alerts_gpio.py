@@ -11,8 +11,10 @@ from gpiozero.pins.mock import MockFactory, MockPin
 
 from edge.alerts.gpio import GpioIndicator, NoIndicator, OutputSpec
 from edge.alerts.pins import find_header_chip, open_pin_factory, outputs_outlive_us
+from edge.app.build_local import light
 from edge.clock import SystemClock
 from edge.errors import IndicatorError
+from edge.health.interface import Status
 from edge.types import Severity
 
 if TYPE_CHECKING:
@@ -131,6 +133,19 @@ def test_the_status_light_has_a_pattern_per_state_and_no_incident_moves_it(facto
     assert len(set(seen.values())) == 5
     assert all(seen["healthy"])
     assert not any(seen["off"])
+
+
+@pytest.mark.parametrize(
+    ("status", "maintenance", "pattern"),
+    [
+        (Status.PASS, False, "healthy"),
+        (Status.WARN, True, "maintenance"),
+        (Status.PASS, True, "maintenance"),
+        (Status.FAIL, True, "fault"),
+    ],
+)
+def test_the_status_light_shows_maintenance(status: Status, maintenance: bool, pattern: str) -> None:
+    assert light(status, maintenance=maintenance) == pattern
 
 
 def test_closing_switches_off_and_gives_the_pins_back(factory: Any) -> None:
