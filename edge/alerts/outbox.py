@@ -291,6 +291,11 @@ class Outbox:
         """As of the last change or look; answers from memory, never waits for the disk."""
         return self._gauge.stats()
 
+    def look(self) -> None:
+        """Take note of what another process has changed: a command beside the service. :raises OutboxError: as :meth:`due`."""
+        with self._database.reading() as db:
+            self._gauge.look(db)
+
     def waited_s(self, alert: Alert) -> float:
         """Seconds since the alert was made; not a number where a reboot and a clock that was not set leave that unknown."""
         if alert.boot_id == self._boot_id != "":

@@ -28,6 +28,14 @@ class OutboxGauge:
         self._lock = threading.Lock()
         self._stats = OutboxStats()
         self._oldest_mono_s: float | None = None
+        self._version = -1
+
+    def look(self, db: sqlite3.Connection) -> None:
+        """Bring the counts up to date if another process has changed the database; costs next to nothing if none has."""
+        (version,) = db.execute("PRAGMA data_version").fetchone()
+        if version != self._version:
+            self.read(db)
+            self._version = version  # a change in between is seen by the next look
 
     def read(self, db: sqlite3.Connection) -> None:
         """Bring the counts up to date."""

@@ -147,6 +147,7 @@ class Board:
         self._machine = read_machine()
         self._disk = read_disk(self._state_dir)
         with contextlib.suppress(KioskError):  # the outbox's own check tells about a failing database
+            self._outbox.look()
             self._recent = self._incident_store.recent(_RECENT)
         report = self.report()
         self.summary = _summary(report)

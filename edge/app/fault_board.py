@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 from edge.errors import (
@@ -81,6 +82,9 @@ class FaultBoard:
 
     def refresh(self) -> None:
         """Ask the machine and the disk; never from a request."""
+        if self._outbox is not None:
+            with contextlib.suppress(KioskError):
+                self._outbox.look()
         machine = read_machine()
         disk = check_disk(read_disk(self._state_dir))
         self._machine = (disk, check_memory(machine), check_temperature(machine))

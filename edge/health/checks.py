@@ -53,7 +53,8 @@ class OutboxFacts:
 
     ``waiting`` alerts, the oldest for ``oldest_age_s``; ``dropped`` since the start, but for those by hand; ``refused``
     for good, and kept;
-    ``last_success_age_s``: None: nothing was delivered yet; ``last_error``: the newest refusal in the server's words;
+    ``last_success_age_s``: None: nothing was delivered yet; ``last_error``: the newest refusal in the server's words, empty if
+    there was a success since;
     ``error``: the store itself fails; ``refused_recipients``: those that the server does not take, with its words.
     """
 
@@ -193,6 +194,12 @@ def check_mail(facts: OutboxFacts, *, late_after_s: float = 300.0) -> Check:
         words = (
             f"{many} for {_duration(facts.oldest_age_s or 0.0)}.{said} Nothing is lost, it is sent when the mail server "
             "takes it. Check network, mail server and account"
+        )
+        return Check("mail", Status.WARN, words, _ago(facts.last_success_age_s), "s")
+    if facts.last_error:  # empty since the last success: whatever was tried last did not get through, and was given up
+        words = (
+            f"the last mail did not get through.{said} Nothing waits now, but an alarm would. Check network, mail server and "
+            "account, then send a test mail"
         )
         return Check("mail", Status.WARN, words, _ago(facts.last_success_age_s), "s")
     if facts.refused_recipients:

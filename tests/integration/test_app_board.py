@@ -170,6 +170,33 @@ def test_an_alert_that_was_refused_is_told_in_one_line(tmp_path: Path) -> None:
     assert "a hint" not in kiosk.board._outbox_facts().last_error
 
 
+def test_a_test_mail_that_failed_and_was_taken_out_again_leaves_no_check_that_passes(tmp_path: Path) -> None:
+    kiosk = Kiosk(tmp_path, make_frames(3))
+    kiosk.board._delivery = object()  # type: ignore[assignment]  # mail is switched on
+    alert = make_alert()
+    kiosk.outbox.enqueue(alert)
+    kiosk.outbox.mark_failed(alert.alert_id, "mail server 127.0.0.1:25 cannot be reached", channel_wide=True)
+    kiosk.outbox.drop(alert.alert_id, counted=False)
+    status, words = kiosk.verdict("mail")
+    assert (status, "cannot be reached" in words) == (Status.WARN, True)
+    kiosk.outbox.enqueue(make_alert("b"))
+    kiosk.outbox.mark_delivered(make_alert("b").alert_id)
+    assert kiosk.verdict("mail") == (Status.PASS, "")
+
+
+def test_what_a_command_beside_the_service_took_out_of_the_outbox_waits_no_longer(tmp_path: Path) -> None:
+    kiosk = Kiosk(tmp_path, make_frames(3))
+    alert = make_alert()
+    kiosk.outbox.enqueue(alert)
+    command = open_database(tmp_path, clock=kiosk.clock)
+    Outbox(command, clock=kiosk.clock, boot_id="boot-1", adopt_schedules=False).drop(alert.alert_id)
+    command.close()
+    kiosk.board.refresh()
+    outbox = kiosk.board.report().details["outbox"]
+    assert (outbox["waiting"], outbox["oldest_s"]) == (0, 0.0)
+    assert kiosk.outbox.stats().dropped_by["by_hand"] == 1
+
+
 def test_after_a_restart_the_same_loiterer_is_no_second_incident(tmp_path: Path) -> None:
     first = Kiosk(tmp_path, make_frames(40))
     first.run(until_incident=True)
