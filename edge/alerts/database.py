@@ -7,6 +7,7 @@ with a lock serves all threads of the service; command-line tools open their own
 from __future__ import annotations
 
 import contextlib
+import errno
 import getpass
 import logging
 import os
@@ -141,7 +142,7 @@ class Database:
         except (sqlite3.Error, OSError) as error:
             raise StateError(
                 f"cannot open the database {self.path}: {error}",
-                hint=f"It must be readable and writable for user {_user()}, on a disk with free space.",
+                hint=f"It must be readable and writable for user {_user()} (a command: run it with sudo), on a disk with free space.",
             ) from error
 
     def _replace(self, error: sqlite3.Error) -> sqlite3.Connection:
@@ -231,7 +232,7 @@ def open_database(state_dir: Path, *, clock: Clock, busy_timeout_s: float = 5.0)
     except OSError as error:
         raise StateError(
             f"the state directory {state_dir} cannot be written by user {_user()}: {error.strerror}",
-            hint=f"Alerts could not be kept. Check the owner (chown {_user()} {state_dir}), free space and `mount`.",
+            hint=_way_in(state_dir, error),
         ) from error
     return Database(state_dir / DATABASE_NAME, clock=clock, busy_timeout_s=busy_timeout_s)
 
@@ -255,6 +256,15 @@ def _is_corruption(error: sqlite3.Error) -> bool:
     # Error codes came with Python 3.11; the words are SQLite's own and stable.
     text = str(error).lower()
     return "malformed" in text or "not a database" in text
+
+
+def _way_in(state_dir: Path, error: OSError) -> str:
+    """What to do where nothing can be written. Nobody shall take the directory away from the service to use a command."""
+    trouble = f"Check the owner (chown {_user()} {state_dir}), free space and `mount`."
+    with contextlib.suppress(OSError):
+        if error.errno in (errno.EACCES, errno.EPERM) and state_dir.stat().st_uid != os.geteuid():
+            return f"A command: run it with sudo. If the service says this, alerts could not be kept: {trouble}"
+    return f"Alerts could not be kept. {trouble}"
 
 
 def _user() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import socket
@@ -66,7 +67,8 @@ class ControlClient:
         headers = {"Host": "localhost", "Connection": "close", "Content-Type": "application/json"}
         text = None if body is None else json.dumps(body)
         try:
-            connection.request(method, path, text, headers)
+            with contextlib.suppress(BrokenPipeError):  # it may answer before it has read all of it
+                connection.request(method, path, text, headers)
             answer = connection.getresponse()
             content = answer.read()
         except FileNotFoundError:

@@ -53,6 +53,22 @@ def check_disk_speed(folder: Path, *, now_s: Callable[[], float] = time.monotoni
     return Check("disk speed", Status.PASS, words, round(typical, 1), "ms")
 
 
+def is_stranger(folder: Path) -> bool:
+    """Whether whoever runs this is neither root nor the folder's owner: what they may not do tells nothing of the service."""
+    try:
+        return os.geteuid() not in (0, folder.stat().st_uid)
+    except OSError:
+        return False
+
+
+def is_read_only(folder: Path) -> bool:
+    """Whether the file system is mounted for reading only."""
+    try:
+        return bool(os.statvfs(folder).f_flag & os.ST_RDONLY)
+    except OSError:
+        return False
+
+
 def check_wear(root: Path = Path("/")) -> Check:
     """How much of its life the flash has behind it, where it tells (eMMC does, most SD cards do not)."""
     used = 0

@@ -22,7 +22,7 @@ from edge.app.watchdog import Stage
 from edge.config import load, resolve
 from edge.config.salvage import salvage
 from edge.errors import ConfigError, HealthError, KioskError
-from edge.health.acts_routes import bundle_route
+from edge.health.acts_routes import bundle_route, no_acts_routes
 from edge.health.endpoints import health_json
 from edge.health.server import HealthServer
 
@@ -145,7 +145,7 @@ class FaultMode:
                 state_dir=state_path(config, self._config_path),
                 source=board,
                 clock=self._clock,
-                more_routes=[bundle_route(lambda: self._bundle(board))],
+                more_routes=[bundle_route(lambda: self._bundle(board)), *no_acts_routes(lambda: board.words)],
             )
         except KioskError as error:  # no certificate, and none can be made: in clear, then, but for this machine alone
             log.error(error.message, extra={"kg": {"event": "health_failed", "error": error.message}})  # noqa: TRY400

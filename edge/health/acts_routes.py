@@ -8,7 +8,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from starlette.concurrency import run_in_threadpool
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from edge.errors import KioskError
@@ -204,6 +204,23 @@ def bundle_route(make: Callable[[], tuple[str, bytes]]) -> Route:
         return _download(content, name, "application/gzip")
 
     return Route("/acts/support-bundle", give, methods=["GET"])
+
+
+def no_acts_routes(why: Callable[[], str]) -> list[Route]:
+    """In the place of all acts and their pages on a box that does not guard: what is asked for is not "not found"."""
+
+    async def refuse(request: Request) -> Response:
+        del request
+        return _json({"error": f"the box does not guard now: {why()}", "hint": "It can do this once it does."}, 503)
+
+    async def back(request: Request) -> Response:
+        del request
+        return RedirectResponse("/", 303)
+
+    anything = ["GET", "POST", "PUT"]
+    acts = [Route(f"/{name}/{{rest:path}}", refuse, methods=anything) for name in ("acts", "incidents", "live")]
+    pages = [Route(path, back, methods=["GET"]) for path in ("/zones", "/walk-test", "/incident/{id}")]
+    return [*acts, *(Route(f"/{name}", refuse) for name in ("acts", "incidents")), *pages]
 
 
 def _download(content: bytes, name: str, media_type: str) -> Response:

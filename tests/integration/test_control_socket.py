@@ -4,6 +4,7 @@ import json
 import os
 import socket
 import stat
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -74,6 +75,25 @@ def test_a_refusal_comes_with_its_words(control: ControlSocket) -> None:
 
 def test_a_failing_report_is_an_answer(control: ControlSocket) -> None:
     assert "checks" in client(control).health()
+
+
+def test_a_refusal_that_comes_before_all_was_read_is_an_answer_all_the_same(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as hasty:
+        hasty.bind(str(tmp_path / "control.sock"))
+        hasty.listen()
+
+        def answer() -> None:
+            connection, _ = hasty.accept()
+            connection.recv(1)
+            words = b'{"error": "not now"}'
+            connection.sendall(b"HTTP/1.1 503 No\r\nContent-Length: %d\r\n\r\n%s" % (len(words), words))
+            connection.close()
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        with pytest.raises(Refused, match="not now"):
+            ControlClient(tmp_path).post("/acts/verdict", text="x" * 4_000_000)
+        thread.join()
 
 
 def test_where_nobody_serves_the_command_says_so(control: ControlSocket, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from fakes.alarms import BOOT, make_alert
 from fakes.clocks import FakeClock
+from fakes.users import nobody_beside_a_folder
 
 from edge.alerts.database import open_database
 from edge.alerts.outbox import Outbox
@@ -76,6 +77,13 @@ def test_a_directory_that_takes_no_files_is_named(clock: FakeClock) -> None:
     with pytest.raises(StateError, match="/proc cannot be written by user") as error:
         open_database(Path("/proc"), clock=clock)
     assert "chown" in error.value.hint
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
+def test_who_is_not_the_service_is_sent_to_sudo_before_the_directory_is_taken_from_it(clock: FakeClock) -> None:
+    with nobody_beside_a_folder() as folder, pytest.raises(StateError, match="cannot be written") as error:
+        open_database(folder, clock=clock)
+    assert error.value.hint.startswith("A command: run it with sudo. If the service says this")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import os
 import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from fakes.users import become_nobody, become_root, nobody_beside_a_folder
 
 from edge.config import Config, load
 from edge.config.alert_tables import InputLine, OutputLine
@@ -198,6 +200,18 @@ def test_a_file_that_is_no_text_is_a_config_error(tmp_path: Path) -> None:
     path = tmp_path / "kiosk.toml"
     path.write_bytes(b"\xff\xfe\x00")
     assert "cannot be read" in faults(path)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
+def test_a_file_for_other_eyes_says_how_to_read_it() -> None:
+    with nobody_beside_a_folder() as folder:
+        become_root()
+        (folder / "kiosk-guard.toml").write_text("")
+        (folder / "kiosk-guard.toml").chmod(0o600)
+        become_nobody()
+        message = faults(folder / "kiosk-guard.toml")
+    assert "may not be read by this user\n  Run this with sudo" in message
+    assert "Errno" not in message
 
 
 def zone(camera: str, name: str = "z") -> str:

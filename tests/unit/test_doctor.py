@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 from fakes.cameras import make_frames
 from fakes.detectors import FakeDetector, Seen
+from fakes.users import become_nobody, become_root, nobody_beside_a_folder
 
 from edge.app import doctor_box as box
 from edge.app import doctor_picture as picture
+from edge.app.doctor import Doctor
 from edge.app.doctor_cli import figure, line
 from edge.health.interface import Status
 
@@ -33,6 +35,19 @@ def test_a_slow_card_warns_and_a_failing_one_fails(tmp_path: Path, each_s: float
     assert check.status is status
     assert check.observed == pytest.approx(1000 * each_s)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
+def test_what_a_stranger_may_not_write_is_no_failing_disk(tmp_path: Path) -> None:
+    config = tmp_path / "kiosk-guard.toml"
+    with nobody_beside_a_folder() as folder:
+        become_root()
+        config.write_text(f'[state]\ndir = "{folder}"\n')
+        doctor = Doctor(config)
+        become_nobody()
+        found = {check.name: check for check in doctor._disk(folder)}
+    assert found["disk"].status is Status.PASS
+    assert (found["disk speed"].status, "sudo" in found["disk speed"].output) == (Status.WARN, True)
 
 
 def test_one_stall_of_seconds_is_a_failing_card(tmp_path: Path) -> None:

@@ -1,15 +1,19 @@
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
+import httpx
 import pytest
 from fakes.clocks import FakeClock
+from starlette.applications import Starlette
 
 from edge.app.fault_board import FaultBoard, fault_checks
 from edge.app.fault_mode import FaultMode
 from edge.config import load
 from edge.config.salvage import salvage
 from edge.errors import ConfigError, IndicatorError, KioskError, ManifestError, StateError
+from edge.health.acts_routes import no_acts_routes
 from edge.health.interface import Status
 
 if TYPE_CHECKING:
@@ -92,6 +96,23 @@ def test_what_it_writes_itself_is_no_reason_to_try_again_and_a_file_is(tmp_path:
     assert mode.signature() == before
     (tmp_path / "mail-password").write_text("secret")
     assert mode.signature() != before
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("POST", "/acts/test-alarm"), ("GET", "/acts/walk-test"), ("PUT", "/acts/zones"), ("GET", "/acts")],
+)
+def test_an_act_that_is_asked_of_a_box_in_fault_mode_is_refused_in_words(method: str, path: str) -> None:
+    site = httpx.ASGITransport(app=Starlette(routes=no_acts_routes(lambda: "no model is there")))
+
+    async def ask(method: str, path: str) -> httpx.Response:
+        async with httpx.AsyncClient(transport=site, base_url="http://box") as client:
+            return await client.request(method, path)
+
+    answer = asyncio.run(ask(method, path))
+    assert answer.status_code == 503
+    assert answer.json()["error"] == "the box does not guard now: no model is there"
+    assert asyncio.run(ask("GET", "/zones")).headers["location"] == "/"
 
 
 def test_a_box_in_fault_mode_lives_is_not_ready_and_fails(tmp_path: Path) -> None:

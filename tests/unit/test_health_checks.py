@@ -72,7 +72,11 @@ MB = 1_000_000
         (check_outbox(OutboxFacts(0, error="database disk image is malformed")), FAIL, "malformed"),
         (check_mail(OutboxFacts(0)), PASS, "nothing was sent"),
         (check_mail(OutboxFacts(0, last_success_age_s=30.0)), PASS, ""),
-        (check_mail(OutboxFacts(0, last_success_age_s=30.0, last_error="451 no")), WARN, "The server says: 451 no. Nothing waits"),
+        (
+            check_mail(OutboxFacts(0, last_success_age_s=30.0, last_error="451 no")),
+            WARN,
+            "The server says: 451 no. Nothing waits",
+        ),
         (check_mail(OutboxFacts(1, 5.0)), PASS, "nothing was sent"),
         (check_mail(OutboxFacts(2, 5.0, last_error="454 try later")), WARN, "454 try later"),
         (check_mail(OutboxFacts(2, 1000.0)), WARN, "the oldest for 17 min"),
