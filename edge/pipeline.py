@@ -11,6 +11,7 @@ from edge.detect.closer import look_closer
 from edge.durations import Durations
 from edge.masks import Masks
 from edge.rules.camera_tamper import CameraTamper
+from edge.rules.loitering import Loitering
 from edge.types import Detections, Frame, IncidentChange, Observation, Scene, Tracks
 
 if TYPE_CHECKING:
@@ -179,6 +180,11 @@ class Pipeline:
     def wrong_view(self, camera: str) -> tuple[str, float, float] | None:
         """What is wrong with this camera's view, for how many seconds, and from how many on it is an incident."""
         return next((rule.wrong for rule in self._view_rules(camera)), None)
+
+    def stays(self, camera: str) -> dict[int, tuple[float, float]]:
+        """Track id -> seconds in the lobby that count, and seconds at the machine, as ``loitering`` has them; the pipeline's thread."""
+        rules = (rule for rule in self._lines[camera].rules if isinstance(rule, Loitering))
+        return next((rule.stays() for rule in rules), {})
 
     def _view_rules(self, camera: str) -> list[CameraTamper]:
         return [rule for rule in self._lines[camera].rules if isinstance(rule, CameraTamper)]

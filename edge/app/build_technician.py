@@ -61,11 +61,19 @@ class Technician:
     log_memory: LogMemory
     proofs: dict[str, str]
     report: list[Callable[[], Report]]
+    stays: Callable[[str], Mapping[int, tuple[float, float]]]
 
     def watch(self, judged: Judged) -> None:
         """For the loop: every judged frame."""
         alarmed = {track for seen in judged.observations for track in seen.track_ids}
-        self.live.see(judged.frame, judged.tracks, judged.zones, alarmed=alarmed, withheld=judged.withheld)
+        self.live.see(
+            judged.frame,
+            judged.tracks,
+            judged.zones,
+            alarmed=alarmed,
+            withheld=judged.withheld,
+            stays=lambda: self.stays(judged.frame.camera),
+        )
 
     def checks(self) -> list[Check]:
         """For the board."""
@@ -137,7 +145,7 @@ def build_technician(
         boot_id=boot_id,
         model=detector.model,
     )
-    return Technician(walk, verdicts, commissioning, zones, live, desk, log_memory, proofs, report)
+    return Technician(walk, verdicts, commissioning, zones, live, desk, log_memory, proofs, report, pipeline.stays)
 
 
 def build_acts(config: Config, config_path: Path, box: Box, *, clock: Clock) -> BoxActs:

@@ -14,7 +14,7 @@ from edge.annotate import annotate
 from edge.health.acts import ActRefused
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from edge.clock import Clock
     from edge.types import U8, Frame, Tracks, Zone
@@ -32,6 +32,7 @@ class _Seen:
     zones: tuple[Zone, ...]
     alarmed: frozenset[int]
     withheld: bool
+    stays: Mapping[int, tuple[float, float]]
 
 
 class LiveView:
@@ -81,8 +82,12 @@ class LiveView:
         *,
         alarmed: Collection[int] = (),
         withheld: bool = False,
+        stays: Callable[[], Mapping[int, tuple[float, float]]] = dict,
     ) -> None:
-        """Called by the pipeline with every frame: looks at a number, and copies the picture if somebody looks."""
+        """Called by the pipeline with every frame: looks at a number, and copies the picture if somebody looks.
+
+        :param stays: track id -> seconds in the lobby that count, and seconds at the machine; asked if somebody looks.
+        """
         camera = frame.camera
         self._times.setdefault(camera, deque(maxlen=_RATE_OVER)).append(frame.t_mono_s)
         if self._clock.monotonic_s() > self._wanted_until_s.get(camera, 0.0):
@@ -90,7 +95,7 @@ class LiveView:
                 self._kept.pop(camera, None)  # what nobody looks at is not kept
             return
         copy = replace(frame, image=frame.image.copy())  # the camera may reuse its memory
-        self._kept[camera] = _Seen(copy, tracks, zones, frozenset(alarmed), withheld)
+        self._kept[camera] = _Seen(copy, tracks, zones, frozenset(alarmed), withheld, stays())
 
     def fps(self, camera: str) -> float | None:
         """Judged frames a second, over the last ones; None: too few were seen."""
@@ -154,16 +159,20 @@ class LiveView:
         if seen.withheld:
             image = _say(image, "withheld: the camera was moved; if it rests, confirm the masks")
         elif not plain:
-            notes = {
-                int(i): f"{age:.0f} s"
-                for i, age in zip(tracks.track_id, tracks.age_s, strict=True)
-                if age >= _DWELL_FROM_S
-            }
+            glimpsed = tracks.track_id[tracks.age_s == 0].tolist()  # seen once: no rule goes by that alone
+            notes = dict.fromkeys(glimpsed, "glimpse")
+            notes |= {i: words for i, stay in seen.stays.items() if (words := _dwell(*stay))}
             image = annotate(image, tracks, classes=self._classes, zones=seen.zones, alarmed=seen.alarmed, notes=notes)
         ok, coded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, self._quality])
         if not ok:
             raise ActRefused("the picture cannot be encoded", hint="Report this error.", status=503)
         return coded.tobytes()
+
+
+def _dwell(counted_s: float, machine_s: float) -> str:
+    """As the rule counts it, and not since when somebody is followed: where they stand makes the difference."""
+    words = [f"{counted_s:.0f} s"] if counted_s >= _DWELL_FROM_S else []
+    return ", ".join([*words, *([f"machine {machine_s:.0f} s"] if machine_s >= _DWELL_FROM_S else [])])
 
 
 def _say(image: U8, words: str) -> U8:

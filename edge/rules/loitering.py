@@ -104,12 +104,23 @@ class Loitering:
         self._escalated = escalated
         self._stays: dict[str, Stays] = {}
         self._people: dict[str, dict[int, _Person]] = {}
+        self._here: dict[str, tuple[int, ...]] = {}  # zone -> who is in it in the newest frame
+
+    def stays(self) -> dict[int, tuple[float, float]]:
+        """Track id -> seconds that count, and seconds at the machine, of who is in the lobby now; of several zones the longest."""
+        found: dict[int, tuple[float, float]] = {}
+        for zone, here in self._here.items():
+            for track in here:
+                person = self._people[zone][track]
+                found[track] = max(found.get(track, (0.0, 0.0)), (person.idle_s, person.machine_s))
+        return found
 
     def update(self, scene: Scene) -> list[Observation]:
         machine = np.zeros(len(scene.tracks), np.bool_)
         for _, row in zones_of(scene, ZoneKind.MACHINE):
             machine |= row
         found = []
+        self._here = {}
         for zone, inside in zones_of(scene, ZoneKind.LOBBY):
             if zone.name not in self._stays:
                 self._stays[zone.name] = Stays(
@@ -120,6 +131,7 @@ class Loitering:
                 self._people[zone.name] = {}
             dwell = self._stays[zone.name].update(scene, zone, inside)
             over = self._judge(self._people[zone.name], dwell, machine, scene, zone)
+            self._here[zone.name] = tuple(dwell)
             if not over:
                 continue
             worst = max(over.values(), key=lambda e: e.rank)

@@ -15,7 +15,7 @@ from fakes.clocks import FakeClock
 from fakes.scenes import SIZE, Thing, tracks, zone
 
 from edge.health.acts import ActRefused
-from edge.health.live import LiveView
+from edge.health.live import LiveView, _dwell
 from edge.types import Tracks, ZoneKind
 
 if TYPE_CHECKING:
@@ -84,6 +84,28 @@ def test_boxes_zones_and_dwell_are_drawn_at_the_size_that_is_sent_and_not_when_p
     assert drawn[(y1 + y2) // 2, x1].min() < 150  # its left edge
     assert drawn[int(0.15 * 540), 764:772].min() < 200  # the zone's
     assert drawn[(y1 + y2) // 2, (x1 + x2) // 2].min() > 200  # nothing inside
+
+
+def test_seconds_are_those_that_the_rule_counts_and_not_since_when_somebody_is_followed() -> None:
+    def drawn(age_s: float, stays: dict[int, tuple[float, float]]) -> U8:
+        live = view(FakeClock(mono_s=100))
+        live._wanted_until_s["lobby"] = 1000.0
+        (frame,) = make_frames(1, image=np.full((SIZE[1], SIZE[0], 3), 255, np.uint8))
+        live.see(frame, tracks(Thing(1, age_s=age_s)), (), stays=lambda: stays)
+        return decoded(live.jpeg("lobby"))
+
+    assert (drawn(40.0, {}) == drawn(0.4, {})).all()  # in no lobby: nothing is counted
+    assert (drawn(40.0, {1: (12.0, 0.0)}) == drawn(0.4, {1: (12.0, 0.0)})).all()
+    assert (drawn(40.0, {1: (12.0, 0.0)}) != drawn(40.0, {1: (12.0, 20.0)})).any()
+    assert (drawn(0.0, {}) != drawn(0.4, {})).any()  # a glimpse is called one
+
+
+@pytest.mark.parametrize(
+    ("stay", "words"),
+    [((0.4, 0.0), ""), ((12.2, 0.3), "12 s"), ((0.0, 31.0), "machine 31 s"), ((5, 9), "5 s, machine 9 s")],
+)
+def test_a_stay_in_words(stay: tuple[float, float], words: str) -> None:
+    assert _dwell(*stay) == words
 
 
 def test_withheld_pictures_stay_black_but_for_the_words() -> None:

@@ -51,6 +51,17 @@ def test_a_turn_at_the_machine_does_not_excuse_the_hanging_about_around_it() -> 
     assert "beside the machine" in said[0][1].what
 
 
+def test_what_it_counts_can_be_shown_of_those_who_are_there_now() -> None:
+    loitering = rule()
+    walk(loitering, (INSIDE, 8), (AT_MACHINE, 4))
+    ((track, (counted_s, machine_s)),) = loitering.stays().items()
+    assert track == 1
+    assert counted_s == pytest.approx(8, abs=0.5)
+    assert machine_s == pytest.approx(4, abs=0.5)
+    walk(loitering, (OUTSIDE, 1), from_s=12)
+    assert loitering.stays() == {}
+
+
 def test_again_and_again_adds_up_within_the_window() -> None:
     visits = [(INSIDE, 12.0), (OUTSIDE, 10.0)] * 3
     said = walk(rule(), *visits)
