@@ -46,7 +46,7 @@ def render_zones(zones: Mapping[str, Any], *, camera: str, head: tuple[str, str]
     choice = f'<div class="row" role="group" aria-label="Camera">{choice}</div>' if len(cameras) > 1 else ""
     drawing = (
         f'<div class="drawing" id="drawing"><img src="/live/{shown}.jpg?plain" data-live-src="/live/{shown}.jpg?plain" '
-        f'alt="Live picture of camera {shown}"><svg id="shapes" aria-label="Zones and masks" role="group"></svg></div>'
+        f'alt="Live picture of camera {shown}"><svg id="shapes" aria-label="Zones and masks" role="group"></svg><p class="note small" role="status" hidden></p></div>'
         '<p id="hint" role="status" class="small">Choose "New", then tap the corners on the picture, one after the '
         "other.</p>"
         '<div class="row script"><button type="button" id="new" class="key">New</button><button type="button" id="corner">'

@@ -114,6 +114,28 @@ def test_every_page_fits_a_phone_has_names_and_contrast(logged_in: Any, box: Box
     assert page.evaluate(SMALL_TARGETS) == []
 
 
+@pytest.mark.parametrize("path", ["/", "/zones", "/walk-test"])
+def test_every_page_fits_the_smallest_phone(logged_in: Any, path: str) -> None:
+    page = logged_in(path, viewport={"width": 320, "height": 568}).page
+    page.wait_for_selector("img[src^=blob]" if path != "/walk-test" else "#rules li")
+    assert page.evaluate(WIDE) <= 0
+
+
+def test_who_draws_on_an_old_picture_is_told_so(logged_in: Any) -> None:
+    sight = logged_in("/zones")
+    page = sight.page
+    page.wait_for_selector("#drawing img[src^=blob]")
+    answer = {"status": 503, "json": {"error": 'camera "lobby": no new picture for 6 s', "hint": ""}}
+    page.route("**/live/**", lambda route: route.fulfill(**answer))
+    page.get_by_text("What you see is old. camera").wait_for()
+    assert page.locator("#drawing img").is_visible()
+    page.reload()  # now there is not even an old one
+    page.get_by_text('camera "lobby": no new picture for 6 s', exact=True).wait_for()
+    page.unroute("**/live/**")
+    page.locator("#drawing .note").wait_for(state="hidden")
+    sight.said.clear()  # the browser complains of each of those answers
+
+
 def test_without_the_token_there_is_the_verdict_and_neither_picture_nor_control(sight: Any, box: Box) -> None:
     page = sight().page
     page.goto(box.url)

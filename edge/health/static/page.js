@@ -74,7 +74,12 @@
           }
         } catch (error) {
           pause = SLOW_MS;
-          if (note) { note.textContent = words(error); note.hidden = false; image.hidden = true; }
+          if (note) {
+            const drawing = image.closest(".drawing");  // what is drawn needs something below it: there the last picture stays
+            note.textContent = (drawing && image.src.startsWith("blob:") ? "What you see is old. " : "") + words(error);
+            note.hidden = false;
+            image.hidden = !drawing;
+          }
         }
       }
       await new Promise((go) => setTimeout(go, pause));
