@@ -37,6 +37,12 @@ class KioskError(Exception):
         return f"{self.message}\n  {self.hint}" if self.hint else self.message
 
 
+class BadArgument(KioskError):  # noqa: N818 - reads as the fact it states
+    """A command was called with a value that it does not take."""
+
+    exit_code = EX_USAGE
+
+
 class ConfigError(KioskError):
     """The configuration file is unreadable, or one or more of its keys are wrong."""
 

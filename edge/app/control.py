@@ -8,7 +8,7 @@ from edge.alerts.database import open_database
 from edge.alerts.maintenance_store import MaintenanceStore, Period
 from edge.clock import SystemClock, boot_id
 from edge.config import Config, resolve
-from edge.errors import KioskError
+from edge.errors import BadArgument
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,11 +38,11 @@ def maintenance(
     reason = " ".join("".join(c if c.isprintable() else " " for c in reason).split())
     if action == "on":
         if not 0 < minutes <= MAX_MINUTES:
-            raise KioskError(
+            raise BadArgument(
                 f"maintenance: --minutes {minutes:g}: not a time", hint=f"allowed: more than 0, up to {MAX_MINUTES}"
             )
         if not reason or len(reason) > _MAX_REASON:
-            raise KioskError(
+            raise BadArgument(
                 "maintenance: --reason is missing or too long",
                 hint=f"in 1 to {_MAX_REASON} characters, what it is for: the desk reads it in the mail",
             )

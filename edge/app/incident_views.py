@@ -120,7 +120,9 @@ class IncidentViews:
         found = self._store.get(incident_id)
         if found is None:
             raise ActRefused(
-                f"there is no incident {incident_id[:80]!r}", hint="GET /incidents names them.", status=404
+                f"there is no incident {incident_id[:80]!r}",
+                hint="Mails and `kiosk-guard why` name incidents.",
+                status=404,
             )
         return found
 

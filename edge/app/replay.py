@@ -13,7 +13,7 @@ from edge.app.build import PERSON, build_detector, build_incidents, build_line
 from edge.app.film import Film
 from edge.cameras.file import EPOCH, VideoFile
 from edge.clock import SystemClock
-from edge.errors import CameraEnded, KioskError, StateError
+from edge.errors import BadArgument, CameraEnded, KioskError, StateError
 from edge.pipeline import Pipeline
 from edge.types import ChangeKind
 
@@ -113,12 +113,12 @@ def replay(
 
 
 def moment(text: str, zone: tzinfo) -> datetime:
-    """A moment named by somebody at a site in that time zone. :raises KioskError: it is none."""
+    """A moment named by somebody at a site in that time zone. :raises BadArgument: it is none."""
     try:
         when = datetime.fromisoformat(text.strip().replace("Z", "+00:00"))
         return (when if when.tzinfo else when.replace(tzinfo=zone)).astimezone(timezone.utc)
     except (ValueError, OverflowError):
-        raise KioskError(
+        raise BadArgument(
             f"replay: --at {text!r}: not a time", hint='allowed: "2026-03-01 14:30", in the local time of the site'
         ) from None
 

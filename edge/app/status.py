@@ -32,8 +32,10 @@ def service_status(report: dict[str, Any]) -> Iterator[Line]:
     if "uptime_s" in details:
         up = duration(float(details["uptime_s"]))
         yield "", "runs for", f"{up}, {details.get('frames_judged', 0)} frames judged", str(details.get("model", ""))
+    several = len(details.get("cameras") or {}) > 1
     for incident in (details.get("incidents") or {}).get("open", []):
         where = f" in {incident['zone']}" if incident.get("zone") else ""
+        where += f" of {incident['camera']}" if several and incident.get("camera") else ""
         yield "warn", "open incident", f"{incident['rule']}{where}: {incident['what']}", str(incident["opened"])
 
 

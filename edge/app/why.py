@@ -16,7 +16,7 @@ from edge.alerts.suppression_store import SuppressionStore
 from edge.app.build import bundle_manifest, resting_rules
 from edge.clock import SystemClock, boot_id
 from edge.config import Config, resolve
-from edge.errors import KioskError, StateError
+from edge.errors import BadArgument, StateError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,14 +74,14 @@ def why(config: Config, config_path: Path, *, since: str, clock: Clock | None = 
 
 
 def parse_since(text: str, now: datetime) -> datetime:
-    """The moment meant. :raises KioskError: neither a duration nor a time."""
+    """The moment meant. :raises BadArgument: neither a duration nor a time."""
     match = _AGO.fullmatch(text.strip())
     try:
         if match:
             return now - timedelta(seconds=float(match[1]) * _SECONDS[match[2]])
         when = datetime.fromisoformat(text.strip().replace("Z", "+00:00"))
     except (ValueError, OverflowError):
-        raise KioskError(
+        raise BadArgument(
             f"why: --since {text!r}: not a time", hint='allowed: "90m", "12h", "3d", or "2026-03-01 02:00" (UTC)'
         ) from None
     return when if when.tzinfo else when.replace(tzinfo=timezone.utc)
@@ -90,7 +90,7 @@ def parse_since(text: str, now: datetime) -> datetime:
 def _incident_line(incident: Incident, mails: list[Entry], only: str) -> str:
     end = f"until {incident.closed_utc:%H:%M:%S} ({incident.close_reason})" if incident.closed_utc else "still open"
     told = ", ".join(_mail(m) for m in mails) or "no mail on record"
-    return f"incident    {_where(incident.peak, only)} ({incident.severity.label}), {end}: {_evidence(incident.peak)}; {told}"
+    return f"incident    {_where(incident.peak, only)} ({incident.severity.label}), {end}: {_evidence(incident.peak)}; number {incident.incident_id}; {told}"
 
 
 def _mail(entry: Entry) -> str:

@@ -60,7 +60,9 @@ class Guard:
 
     def _refusal(self, headers: Headers) -> JSONResponse | None:
         if not self._known_host(headers.get("host", "")):
-            return _refuse(421, "unknown host name: use the address, or name the host in the configuration")
+            return _refuse(
+                421, 'unknown host name: use the address, or name it in the configuration: [health] names = ["..."]'
+            )
         if "transfer-encoding" in headers:
             return _refuse(411, "a request body must state its length")
         length = headers.get("content-length", "0")

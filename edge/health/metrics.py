@@ -168,8 +168,12 @@ def _figures(f: Figures) -> Iterator[Metric]:
         )
     yield from _counters("kiosk_incidents", "Incidents opened.", ["rule", "severity"], f.incidents)
     yield from _gauge("kiosk_incidents_open", "Incidents that are open now.", f.incidents_open)
-    text = "What the desk said about incidents; outlasts a restart."
-    yield from _counters("kiosk_incident_verdicts", text, ["rule", "verdict"], f.verdicts)
+    if f.verdicts:  # no counter: a verdict can be changed and taken back, and what goes down looks like a restart
+        text = "Incidents of which the desk says so now; outlasts a restart."
+        family = GaugeMetricFamily("kiosk_incident_verdicts", text, labels=["rule", "verdict"])
+        for key, number in sorted(f.verdicts.items()):
+            family.add_metric(key, float(number))
+        yield family
     text = "Observations that raised no alert."
     yield from _counters("kiosk_alerts_suppressed", text, ["reason"], _single(f.suppressed))
     yield from _delivery(f)

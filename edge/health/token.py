@@ -44,7 +44,7 @@ def write_token(path: Path, token: str) -> None:
     except OSError as error:
         raise StateError(
             f"the token's hash cannot be stored at {path}: {error.strerror}",
-            hint="Run this as root or as the service's user; [health] token_file names another place.",
+            hint="Run this as root or as the service's user, on a disk with free space; [health] token_file names another place.",
         ) from error
 
 

@@ -51,7 +51,7 @@ def test_a_technician_at_a_terminal(start: Any, run: Any, config: Config, tmp_pa
     process.wait_for("incident", change="closed", incident_id=incident, timeout_s=START_S)
     given = run("verdict", incident, "false", "--config", path)
     assert (given.returncode, given.stdout) == (0, f"incident {incident}: verdict false\n")
-    assert re.search(r'^kiosk_incident_verdicts_total\{.*verdict="false"\} 1', process.ask("metrics")[1], re.MULTILINE)
+    assert re.search(r'^kiosk_incident_verdicts\{.*verdict="false"\} 1', process.ask("metrics")[1], re.MULTILINE)
     assert run("verdict", incident, "none", "--config", path).returncode == 0
     unknown = run("verdict", "20200101-000000-abcdef", "true", "--config", path)
     assert unknown.returncode == 69

@@ -18,7 +18,7 @@ from edge.alerts.outbox import Outbox
 from edge.alerts.suppression_store import SuppressionStore
 from edge.app.why import parse_since, why
 from edge.config import Config
-from edge.errors import KioskError, StateError
+from edge.errors import EX_USAGE, KioskError, StateError
 from edge.incidents import Incidents
 from edge.models.shipped import shipped_bundle
 from edge.suppressions import Suppression
@@ -162,6 +162,7 @@ def test_why_tells_incidents_suppressions_and_maintenance_in_order(tmp_path: Pat
     lines = why(config(tmp_path), tmp_path / "kiosk.toml", since="1h", clock=clock)
     assert lines[0].startswith("2026-03-01 02:00:00  incident    loitering in lobby (low), until 02:00:00")
     assert "mail (opened) waiting" in lines[0]
+    assert "; number 20260301-020000-abc; " in lines[0], "what `pictures`, `verdict` and `hold` want to be told"
     assert lines[1].startswith(
         "2026-03-01 02:01:00  suppressed  loitering in lobby (low), 2 times until 02:01:01: cooldown"
     )
@@ -226,5 +227,6 @@ def test_moments_that_can_be_named(text: str, expected: datetime) -> None:
 
 @pytest.mark.parametrize("text", ["yesterday", "", "12", "5w", "99999999999999d"])
 def test_moments_that_cannot(text: str) -> None:
-    with pytest.raises(KioskError, match="not a time"):
+    with pytest.raises(KioskError, match="not a time") as error:
         parse_since(text, START_UTC)
+    assert error.value.exit_code == EX_USAGE

@@ -43,7 +43,7 @@ def test_the_figures_are_told_under_the_names_that_were_promised() -> None:
         'kiosk_camera_frames_dropped_total{camera="lobby"}': 7,
         "kiosk_frames_judged_total": 93,
         'kiosk_incidents_total{rule="loitering",severity="low"}': 3,
-        'kiosk_incident_verdicts_total{rule="loitering",verdict="false"}': 2,
+        'kiosk_incident_verdicts{rule="loitering",verdict="false"}': 2,
         'kiosk_alerts_suppressed_total{reason="cooldown"}': 5,
         "kiosk_outbox_items": 4,
         "kiosk_outbox_oldest_age_seconds": 61.5,
@@ -74,6 +74,12 @@ def test_inference_is_a_histogram_whose_buckets_add_up() -> None:
     assert buckets[-2:] == [3, 4]
     assert told["kiosk_inference_duration_seconds_count"] == 4
     assert told["kiosk_inference_duration_seconds_sum"] == pytest.approx(9.045)
+
+
+def test_what_can_go_down_is_no_counter() -> None:
+    kinds = {family.name: family.type for family in text_string_to_metric_families(text())}
+    assert kinds["kiosk_incident_verdicts"] == "gauge"  # the desk may change its mind
+    assert kinds["kiosk_outbox_items"] == "gauge"
 
 
 def test_what_is_not_known_is_left_out_instead_of_being_zero() -> None:
