@@ -191,6 +191,7 @@ class Board:
             self.model,
             duration_ms=1000 * vitals.inference_s if judging else None,
             budget_ms=1000 / sum(self._limits.max_fps.values()),
+            whole_ms=1000 * vitals.step_s if judging else None,
         )
         cameras = [self._camera_facts(name) for name in self._cameras]
         outbox = self._outbox_facts()

@@ -63,6 +63,9 @@ MB = 1_000_000
         (check_model(InferenceFacts("")), FAIL, "Install a model"),
         (check_inference(InferenceFacts("coco 1", "", 40.0, 200.0)), PASS, ""),
         (check_inference(InferenceFacts("coco 1", "", 240.0, 200.0)), WARN, "240 ms"),
+        # In a still, empty scene the detector hardly ever looks: then its time says nothing about the rate.
+        (check_inference(InferenceFacts("coco 1", "", 16.0, 8.0, whole_ms=1.0)), PASS, ""),
+        (check_inference(InferenceFacts("coco 1", "", 16.0, 20.0, whole_ms=28.0)), WARN, "28 ms, 20 ms would keep"),
         (check_inference(InferenceFacts("coco 1")), WARN, "no picture"),
         (check_inference(InferenceFacts("")), FAIL, "no model"),
         (check_outbox(OutboxFacts(0)), PASS, ""),
