@@ -193,6 +193,10 @@ def _replay(args: argparse.Namespace) -> int:
         f"{done.frames_judged / max(done.wall_s, 1e-9):.1f} frames/s, {1000 * done.cpu_s / judged:.1f} ms of CPU a frame; "
         f"{done.opened} incident{'' if done.opened == 1 else 's'}\n"
     )
+    if done.missing_bytes:
+        sys.stderr.write(
+            f"{args.clip}: the file is cut off, {done.missing_bytes} bytes are missing at its end: what they showed was not judged\n"
+        )
     return EX_OK
 
 

@@ -33,7 +33,7 @@ _STYLE = """
 body{font:15px/1.5 system-ui,sans-serif;max-width:48rem;margin:2rem auto;padding:0 1rem;color:#16191d;background:#fff}
 table{border-collapse:collapse;width:100%;margin:.5rem 0 1.5rem}
 th,td{text-align:left;border-bottom:1px solid #ccd2d9;padding:.35rem .5rem;vertical-align:top;overflow-wrap:anywhere}
-td:first-child{overflow-wrap:normal}
+td:first-child,td:nth-child(2):not(:last-child){overflow-wrap:normal}
 figure{margin:0 0 1.5rem;break-inside:avoid}img{max-width:100%;border:1px solid #ccd2d9}
 figcaption{color:#57606a}.yes,.no{white-space:nowrap}.yes{font-weight:700;color:#1a7f37}.no{font-weight:700;color:#b3261e}
 """

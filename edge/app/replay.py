@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from edge.app.build import PERSON, build_detector, build_incidents, build_line
 from edge.app.film import Film
+from edge.cameras.cut import missing_bytes
 from edge.cameras.file import EPOCH, VideoFile
 from edge.clock import SystemClock
 from edge.errors import BadArgument, CameraEnded, KioskError, StateError
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What a replay cost. ``cpu_s`` is of the whole process, all threads."""
+    """What a replay cost. ``cpu_s`` is of the whole process, all threads; ``missing_bytes``: so much of the clip was cut off."""
 
     frames_read: int
     frames_judged: int
@@ -36,6 +37,7 @@ class Summary:
     wall_s: float
     cpu_s: float
     opened: int
+    missing_bytes: int = 0
 
 
 def replay(
@@ -109,6 +111,7 @@ def replay(
         wall_s=time.perf_counter() - began_wall,
         cpu_s=time.process_time() - began_cpu,
         opened=sum(incidents.opened_total.values()),
+        missing_bytes=missing_bytes(clip),
     )
 
 

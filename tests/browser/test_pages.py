@@ -114,9 +114,10 @@ def test_every_page_fits_a_phone_has_names_and_contrast(logged_in: Any, box: Box
     assert page.evaluate(SMALL_TARGETS) == []
 
 
+@pytest.mark.parametrize("width", [320, 360])
 @pytest.mark.parametrize("path", ["/", "/zones", "/walk-test"])
-def test_every_page_fits_the_smallest_phone(logged_in: Any, path: str) -> None:
-    page = logged_in(path, viewport={"width": 320, "height": 568}).page
+def test_every_page_fits_a_small_phone(logged_in: Any, path: str, width: int) -> None:
+    page = logged_in(path, viewport={"width": width, "height": 568}).page
     page.wait_for_selector("img[src^=blob]" if path != "/walk-test" else "#rules li")
     assert page.evaluate(WIDE) <= 0
 

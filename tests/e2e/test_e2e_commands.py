@@ -8,8 +8,11 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from e2e.appliance_process import CLIP
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from e2e.appliance_process import Config
 
 
@@ -40,3 +43,11 @@ def test_told_to_stop_it_stops_in_order_with_outputs_off(start: Any, config: Con
     assert [(e["name"], e["on"]) for e in box.said("output")] == [("led", True), ("led", False)]
     assert box.said("stopped", reason="signal")
     assert box.plain == []
+
+
+def test_a_clip_that_was_copied_half_is_judged_and_told(run: Any, tmp_path: Path) -> None:
+    half = tmp_path / "half.mp4"
+    half.write_bytes(CLIP.read_bytes()[: CLIP.stat().st_size // 2])
+    done = run("replay", half)
+    assert done.returncode == 0, done.stderr
+    assert "half.mp4: the file is cut off, " in done.stderr

@@ -68,6 +68,8 @@
             if (before.startsWith("blob:")) { URL.revokeObjectURL(before); }
             image.hidden = false;
             if (note) { note.hidden = true; }
+          } else if (answer.status === 401) {
+            throw new Error("You are logged out: log in again to see the picture.");
           } else {
             const found = await answer.json().catch(() => ({}));
             throw new Error([found.error, found.hint].filter(Boolean).join(". ") || "no picture");
