@@ -18,6 +18,9 @@ from e2e.appliance_process import CLIP
 from e2e.technician_box import Box, running_box
 from fakes.httpcamera import HttpCamera
 
+from edge.health.interface import Check, Report, Status
+from edge.health.page import render
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -126,6 +129,24 @@ def test_a_clock_that_differs_from_the_phone_s(logged_in: Any) -> None:
     page.wait_for_function("() => document.querySelector('#clock').innerText.includes('40 days behind')")
     print(f"clocks differ: on the page after {time.monotonic() - began_s:.1f} s (goal {WITHIN_S:.0f} s)")
     assert "let it reach an NTP server" in page.inner_text("#clock")
+
+
+def test_a_page_that_is_open_when_the_box_comes_back_in_fault_mode_does_not_go_on_to_say_that_it_guards(
+    logged_in: Any, box: Box
+) -> None:
+    sight = logged_in()
+    page = sight.page
+    page.locator("#state", has_text="Guarding").wait_for()
+    page.route(f"{box.url}/", lambda route: route.fulfill(status=503, body="no"))
+    page.locator("#lost", has_text="What you see is old").wait_for(timeout=1000 * LATE_S)
+    page.unroute(f"{box.url}/")
+    report = Report((Check("model", Status.FAIL, "no model is there"),))
+    plain = render(report, ready=(False, "no model is there"), version="1", now=datetime.now(timezone.utc))
+    page.route(f"{box.url}/", lambda route: route.fulfill(content_type="text/html", body=plain))
+    page.locator(".state", has_text="Not guarding").wait_for(timeout=1000 * LATE_S)
+    page.unroute(f"{box.url}/")
+    page.locator("#state", has_text="Guarding").wait_for(timeout=1000 * LATE_S)  # and back again
+    sight.said.clear()
 
 
 def test_a_model_that_is_missing(sight: Any, tmp_path: Path) -> None:

@@ -39,7 +39,10 @@
     try {
       const answer = await fetch(location.href, {cache: "no-store", credentials: "same-origin"});
       if (answer.redirected) { location.reload(); return; }
+      if (!answer.ok) { throw new Error("no page"); }
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+      // Another page than this one, in fault mode for one: what stands here must not stay as if it were still so.
+      if (!parts.some((part) => page.getElementById(part.id))) { location.reload(); return; }
       lost.textContent = "";
       document.title = page.title;
       for (const part of parts) {
