@@ -105,8 +105,13 @@ class BlindTime:
         if gap is not None:
             self._log_gap(gap)
 
+    def saved(self) -> dict[str, float]:
+        """As :meth:`totals`, without what a power cut would take away: as a metric it must never go back."""
+        with self._lock:
+            return {r: self._stored.get(r, 0.0) for r in REASONS}
+
     def totals(self) -> dict[str, float]:
-        """Seconds per reason since the first start of all, every reason of :data:`REASONS` among them; for metrics."""
+        """Seconds per reason since the first start of all, every reason of :data:`REASONS` among them."""
         with self._lock:
             return {r: self._stored.get(r, 0.0) + self._new.get(r, 0.0) for r in REASONS}
 

@@ -56,7 +56,7 @@ class BoxFigures:
             delivered_at_s=outbox.last_success_utc.timestamp() if outbox.last_success_utc else None,
             pictures_lost=writer.pictures_lost,
             outputs=box.indicator.levels(),
-            blind_s=box.blind.totals(),
+            blind_s=box.blind.saved(),
             maintenance=bool(box.maintenance.details()["on"]),
             clock_synchronised=self._clock.synchronised(),
             disk_free_bytes=disk.free_bytes,

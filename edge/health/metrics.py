@@ -178,7 +178,7 @@ def _figures(f: Figures) -> Iterator[Metric]:
     yield from _counters("kiosk_alerts_suppressed", text, ["reason"], _single(f.suppressed))
     yield from _delivery(f)
     yield from _gauges("kiosk_output_active", "Whether a local output is on.", "output", dict(f.outputs))
-    text = "Time in which the box did not watch; outlasts a restart."
+    text = "Time in which the box did not watch, as stored every ten minutes; outlasts a restart."
     yield from _counters("kiosk_blind_seconds", text, ["reason"], _single(f.blind_s))
     yield from _gauge("kiosk_maintenance_active", "Whether maintenance mode silences the rules.", f.maintenance)
     yield from _machine(f)

@@ -119,6 +119,18 @@ def test_what_was_blind_before_the_turn_that_noticed_it_counts_once(box: Box) ->
     assert box.time.totals()["camera"] == 10
 
 
+def test_the_metric_of_it_never_goes_back_not_even_over_a_power_cut(box: Box) -> None:
+    box.live(SAVE_EVERY_S + TURN_S, "camera")
+    told = box.time.saved()["camera"]
+    assert told >= SAVE_EVERY_S - TURN_S
+    box.live(300, "camera")
+    assert box.time.totals()["camera"] > box.time.saved()["camera"] == told
+    box.power_cut(off_s=60)
+    assert box.time.saved()["camera"] == told
+    box.live(SAVE_EVERY_S + TURN_S, "camera")
+    assert box.time.saved()["camera"] > told
+
+
 def test_a_power_cut_is_told_once_with_its_times(box: Box) -> None:
     box.live(SAVE_EVERY_S + 100)
     box.power_cut(off_s=3600)
