@@ -22,9 +22,9 @@ import argparse
 import os
 import platform
 import shutil
+import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -33,18 +33,22 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))  # -I leaves it out
 from release_archive import Refused, check_release, unpack, version_order
 from release_fetch import fetch_release
 from service_probe import Probe
-from update_box import COMPLETE_TAG, EX_BUSY, EX_OK, OWNER_TAG, Box, say, sync_folder
+from update_box import COMPLETE_TAG, EX_OK, OWNER_TAG, Box, say, sync_folder
+from update_refusals import Refusals
+from update_trial import begin_trial, boot, clear, finish_trial, judge, prune, roll_back
 
-MAX_BOOTS = 2  # of a release on trial: one may be a power cut, or two
-EX_REFUSED, EX_ROLLED_BACK, EX_NOPERM = 65, 70, 77
+EX_REFUSED, EX_NOROOM, EX_NOPERM, EX_INTERRUPTED = 65, 73, 77, 130
+UNPACKED = 4  # a release takes so many times its archive: unpacked, and built of it
+MARGIN_BYTES = 64 * 1024 * 1024
 
 
 def install(box: Box, archive: Path, *, force: bool) -> int:
     """Everything from the file to the verdict."""
-    if box.trial():
-        raise Refused(f"release {box.current()} is still on trial: wait for its end", EX_BUSY)
+    finish_trial(box)
     (box.opt / "releases").mkdir(parents=True, exist_ok=True)
     clear(box)
+    prune(box)  # one that was taken back
+    check_room(box, archive)
     staged = box.opt / ".incoming"
     try:
         unpack(archive, staged)
@@ -76,6 +80,14 @@ def check_fits(box: Box, told: dict[str, Any], *, force: bool) -> None:
         raise Refused("; ".join(reasons) + " (--force takes it all the same)")
     for reason in reasons:
         say(f"forced: {reason}")
+
+
+def check_room(box: Box, archive: Path) -> None:
+    needed = archive.stat().st_size * UNPACKED + MARGIN_BYTES
+    free = shutil.disk_usage(box.opt).free
+    if free < needed:
+        told = f"{free >> 20} MiB are free for {box.opt}, the release needs {needed >> 20} MiB"
+        raise Refused(f"{told}: make room, or use a larger card", EX_NOROOM, lasting=False)
 
 
 def build(box: Box, staged: Path, version: str) -> None:
@@ -148,85 +160,6 @@ def switch(box: Box, version: str) -> int:
     return judge(box)
 
 
-def begin_trial(box: Box, version: str) -> None:
-    """On record before ``current`` follows."""
-    told = {"version": version, "previous": box.current(), "boots": 0, "was_ready": box.probe.ready()}
-    box.state.mkdir(parents=True, exist_ok=True)
-    box.write("trial.json", told)
-
-
-def judge(box: Box) -> int:
-    """Watch the trial to its end. Ready within ``ready_s`` and from then on, but for moments, until ``trial_s``.
-
-    A box that was not ready before (its camera is away) is asked only whether it lives.
-    """
-    trial = box.trial()
-    if not trial:
-        return EX_OK
-    began = last_good = time.monotonic()
-    question = "readyz" if trial.get("was_ready", True) else "livez"
-    say(f"release {trial['version']} is on trial for {box.trial_s / 60:g} min, judged by /{question}")
-    good = False
-    while not good or time.monotonic() - began < box.trial_s:
-        good, why = box.probe.ask(question)
-        now = time.monotonic()
-        last_good = now if good else last_good
-        if now - last_good > box.ready_s:
-            return roll_back(box, f"/{question} was not good for {now - last_good:.0f} s: {why}")
-        time.sleep(min(2.0, box.ready_s / 4))
-    box.forget("trial.json")
-    say(f"release {trial['version']} has proved itself")
-    prune(box)
-    return EX_OK
-
-
-def roll_back(box: Box, why: str) -> int:
-    """What failed is on record first, so that it is neither tried nor fetched again; then the way back."""
-    bad = box.current()
-    back = str(box.trial().get("previous") or box.current("previous"))
-    if not box.complete(back) or back == bad:
-        say(f"release {bad} failed ({why}), and there is no whole release to go back to")
-        return EX_ROLLED_BACK
-    box.write("failed.json", {**box.read("failed.json"), bad: why})
-    box.point("current", back)
-    box.forget("trial.json")
-    say(f"release {bad} is taken back: {why}; {back} runs again")
-    box.service("restart")
-    return EX_ROLLED_BACK
-
-
-def boot(box: Box) -> int:
-    """Before the service starts. Finishes what a power cut left half done."""
-    clear(box)
-    trial = box.trial()
-    if not trial:
-        if box.read("trial.json"):
-            box.forget("trial.json")  # its switch, or its way back, came first
-        return EX_OK
-    boots = int(trial.get("boots", 0)) + 1
-    box.write("trial.json", {**trial, "boots": boots})
-    cut_off = box.read("failed.json").get(box.current())
-    if boots > MAX_BOOTS or cut_off:
-        box.systemctl = "true"  # the service is about to start anyway
-        return roll_back(box, str(cut_off or f"the box started {boots} times during its trial"))
-    return EX_OK
-
-
-def clear(box: Box) -> None:
-    """Remove what is unfinished."""
-    shutil.rmtree(box.opt / ".incoming", ignore_errors=True)
-    for place in (box.opt / "releases").glob("*"):
-        if (place / OWNER_TAG).exists() and not box.complete(place.name) and place.name != box.current():
-            shutil.rmtree(place)
-
-
-def prune(box: Box) -> None:
-    """SD cards are small: only what runs and what ran before stays."""
-    for place in (box.opt / "releases").glob("*"):
-        if (place / OWNER_TAG).exists() and place.name not in {box.current(), box.current("previous")}:
-            shutil.rmtree(place)
-
-
 def status(box: Box) -> int:
     """In lines, for people."""
     trial, failed = box.trial(), box.read("failed.json")
@@ -234,6 +167,8 @@ def status(box: Box) -> int:
     say(f"on trial, started {trial['boots']} times" if trial else "nothing is on trial")
     for version, why in failed.items():
         say(f"failed: {version}: {why}")
+    if refused := box.read("refused.json"):
+        say(f"refused: {refused.get('name')}: {refused.get('why')}")
     return EX_OK
 
 
@@ -257,19 +192,45 @@ def act(box: Box, args: argparse.Namespace) -> int:
 
 
 def fetch(box: Box) -> int:
-    """A file that is refused is not kept: the next one may be whole."""
-    got = fetch_release(box.etc / "update.conf", box.state, {box.current(), *box.read("failed.json")})
+    """A file that is refused is not kept, and not fetched again as long as nothing has changed here or there."""
+    finish_trial(box)
+    refusals = Refusals(box)
+    got = fetch_release(box.etc / "update.conf", box.state, lambda version: unwanted(box, version), refusals)
     if got is None:
         return EX_OK
     try:
         return install(box, got, force=False)
+    except Refused as refusal:
+        if refusal.lasting:
+            refusals.remember(str(refusal))
+        raise
     finally:
         got.unlink(missing_ok=True)
 
 
+def unwanted(box: Box, version: str) -> str:
+    """Why it is not worth a download; empty: it is."""
+    now, failed = box.current(), box.read("failed.json").get(version)
+    if version == now:
+        return "it runs already"
+    if failed:
+        return f"it failed here: {failed}"
+    return f"{now} runs already" if now and version_order(version) < version_order(now) else ""
+
+
+def interrupted(box: Box) -> int:
+    """Ctrl-C. A trial that has begun must find its end all the same: the unit that judges after a boot takes it over."""
+    if box.trial():
+        subprocess.run([box.systemctl, "start", "--no-block", "kiosk-guard-update-judge.service"], check=False)
+        say(f"interrupted; the trial of release {box.current()} goes on by itself: kiosk-guard-update status")
+    else:
+        say(f"interrupted; release {box.current() or 'none'} stays")
+    return EX_INTERRUPTED
+
+
 def run(command: list[str]) -> None:
     if subprocess.run(command, check=False).returncode != 0:
-        raise Refused(f"{' '.join(command[:3])} ... failed (see above); the old release runs on")
+        raise Refused(f"{' '.join(command[:3])} ... failed (see above); the old release runs on", lasting=False)
 
 
 def main() -> int:
@@ -287,6 +248,7 @@ def main() -> int:
         parser.error(f"{args.action} needs a {'file' if args.action == 'install' else 'version'}")
     probe = Probe(args.health, socket=args.root / "run/kiosk-guard/control.sock")
     box = Box(args.root, systemctl=args.systemctl, probe=probe, trial_s=args.trial_s, ready_s=args.ready_s)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a connection that breaks in the middle ends nothing
     try:
         return act(box, args)
     except Refused as refusal:
@@ -296,8 +258,10 @@ def main() -> int:
         say(f"error: {error.filename}: {error.strerror}: kiosk-guard-update is root's")
         return EX_NOPERM
     except OSError as error:
-        say(f"error: {error}; the old release runs on")
+        say(f"error: {error}; release {box.current() or 'none'} stays")
         return EX_REFUSED
+    except KeyboardInterrupt:
+        return interrupted(box)
 
 
 if __name__ == "__main__":

@@ -19,11 +19,12 @@ _VERSION = re.compile(r"[0-9][0-9A-Za-z.+-]{0,40}")
 
 
 class Refused(Exception):  # noqa: N818 - reads as the fact it states
-    """It is not installed; nothing has changed. ``code``: the exit code."""
+    """It is not installed; nothing has changed. ``code``: the exit code. ``lasting``: the same file would be refused again."""
 
-    def __init__(self, why: str, code: int = 65) -> None:
+    def __init__(self, why: str, code: int = 65, *, lasting: bool = True) -> None:
         super().__init__(why)
         self.code = code
+        self.lasting = lasting and code == 65
 
 
 def unpack(archive: Path, target: Path) -> None:
@@ -46,7 +47,7 @@ def unpack(archive: Path, target: Path) -> None:
                     while chunk := content.read(1 << 20):
                         file.write(chunk)
                 place.chmod(0o755 if member.mode & 0o100 else 0o644)
-    except (tarfile.TarError, EOFError, FileExistsError) as error:
+    except (tarfile.TarError, EOFError, FileExistsError, NotADirectoryError, ValueError) as error:
         raise Refused(f"{archive}: no whole release: {error}") from None
 
 

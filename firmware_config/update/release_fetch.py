@@ -6,28 +6,34 @@
     url = https://files.bank.example/kiosk-guard/{machine}-{python}/
     ca_file = /etc/kiosk-guard/files-ca.pem        ; left out: the system's authorities
 
-Beside the releases there lies ``latest``, a file with the name of the newest one: kiosk-guard-VERSION-MACHINE-PYTHON.tar.
+url is a folder's address; {machine} and {python} become this box's, such as aarch64 and cp311. Beside the releases there lies ``latest``, a file with the name of the newest one: kiosk-guard-VERSION-MACHINE-PYTHON.tar.
 """
 
 from __future__ import annotations
 
 import configparser
+import errno
+import http.client
 import platform
 import re
+import shutil
 import ssl
 import sys
 import urllib.error
 import urllib.parse
 import urllib.request
-from typing import TYPE_CHECKING, Any
+from datetime import datetime, timezone
+from typing import IO, TYPE_CHECKING, Any, Protocol
 
 from release_archive import MAX_BYTES, Refused
+from update_box import say
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable
     from pathlib import Path
 
-EX_UNAVAILABLE = 69
+EX_UNAVAILABLE, EX_NOROOM = 69, 73
+KEEP_FREE = 128 * 1024 * 1024
 _NAME = re.compile(r"kiosk-guard-([0-9][0-9A-Za-z.+]{0,40})-[a-z0-9_]+-cp\d+\.tar")
 _TIMEOUT_S = 60.0
 
@@ -39,37 +45,72 @@ class _OnlyHttps(urllib.request.HTTPRedirectHandler):
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
-def fetch_release(conf: Path, folder: Path, known: Collection[str]) -> Path | None:
+def fetch_release(conf: Path, folder: Path, unwanted: Callable[[str], str], refused: Refusals) -> Path | None:
     """The newest release as a file; None: there is no newer one, or no address is set.
 
-    :param known: versions that are not wanted: the one that runs, and those that failed.
+    :param unwanted: says why a version is not wanted; empty: it is.
+    :param refused: what was refused here before: that very file is not fetched for it to be refused again.
     """
-    parser = configparser.ConfigParser()
-    parser.read(conf)
-    base = parser.get("update", "url", fallback="")
+    base, ca_file = _settings(conf)
     if not base:
-        print(f"[update] {conf} names no url: nothing is fetched", flush=True)
+        say(f"{conf} names no url: nothing is fetched")
         return None
-    base = base.format(machine=platform.machine(), python=f"cp{sys.version_info[0]}{sys.version_info[1]}")
-    if urllib.parse.urlsplit(base).scheme != "https":
-        raise Refused(f"{conf}: url must be an https:// address")
-    ca_file = parser.get("update", "ca_file", fallback="") or None
-    context = ssl.create_default_context(cafile=ca_file)
-    opener = urllib.request.build_opener(_OnlyHttps, urllib.request.HTTPSHandler(context=context))
     try:
-        name = opener.open(urllib.parse.urljoin(base, "latest"), timeout=_TIMEOUT_S).read(200).decode().strip()
+        context = ssl.create_default_context(cafile=ca_file)
+    except OSError as error:
+        raise Refused(f"{conf}: ca_file = {ca_file}: no certificates that can be read: {error}") from None
+    opener = urllib.request.build_opener(_OnlyHttps, urllib.request.HTTPSHandler(context=context))
+    url = urllib.parse.urljoin(base, "latest")
+    try:
+        name = opener.open(url, timeout=_TIMEOUT_S).read(200).decode(errors="replace").strip()
         match = _NAME.fullmatch(name)
         if match is None:
             raise Refused(f"latest: {name!r} is no name of a release")
-        if match[1] in known:
-            print(f"[update] {match[1]} is the newest release: nothing new", flush=True)
+        if why := unwanted(match[1]):
+            say(f"{match[1]} is the newest release: nothing new: {why}")
             return None
-        return _get(opener, urllib.parse.urljoin(base, name), folder / name)
-    except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
-        raise Refused(f"not fetched: {error}; the next attempt goes on", EX_UNAVAILABLE) from None
+        url = urllib.parse.urljoin(base, name)
+        return _get(opener, url, folder / name, refused)
+    except (urllib.error.URLError, TimeoutError, ConnectionError, ssl.SSLError, http.client.HTTPException) as error:
+        told = f"{url}: {error}"
+        if "not yet valid" in told or "expired" in told:
+            told += f" (this box's clock says {datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC)"
+        raise Refused(f"not fetched: {told}; the next attempt goes on", EX_UNAVAILABLE) from None
 
 
-def _get(opener: urllib.request.OpenerDirector, url: str, target: Path) -> Path:
+def _settings(conf: Path) -> tuple[str, str | None]:
+    """The folder's address, with a slash at its end, and the authorities' file. No address: empty."""
+    parser = configparser.ConfigParser(interpolation=None)  # a percent sign belongs into addresses
+    try:
+        parser.read(conf)
+        base, ca_file = parser.get("update", "url", fallback=""), parser.get("update", "ca_file", fallback="")
+    except (configparser.Error, UnicodeDecodeError) as error:
+        raise Refused(f"{conf}: cannot be read: {' '.join(str(error).split())}") from None
+    base = base.replace("{machine}", platform.machine())
+    base = base.replace("{python}", f"cp{sys.version_info[0]}{sys.version_info[1]}")
+    try:
+        parts = urllib.parse.urlsplit(base)
+        good = not base or (parts.scheme == "https" and bool(parts.hostname) and (parts.port or 443) > 0)
+    except ValueError:  # a port that is none
+        good = False
+    if not good or set(base) & set("{}"):
+        raise Refused(
+            f"{conf}: url = {base}: url must be an https:// address; {{machine}} and {{python}} are filled in"
+        )
+    return base if not base or base.endswith("/") else f"{base}/", ca_file or None
+
+
+class Refusals(Protocol):
+    """What the box remembers of refused files."""
+
+    def why(self, name: str, tag: str) -> str:
+        """Why the file that the server calls ``tag`` was refused; empty: it was not, or things have changed since."""
+
+    def tagged(self, name: str, tag: str) -> None:
+        """Told of the file that is on its way."""
+
+
+def _get(opener: urllib.request.OpenerDirector, url: str, target: Path, refused: Refusals) -> Path | None:
     """A release's name never gets other content, so what is there of it is a beginning; the signature has the last word."""
     if target.exists():
         return target
@@ -85,14 +126,42 @@ def _get(opener: urllib.request.OpenerDirector, url: str, target: Path) -> Path:
         if error.code == 416:
             part.unlink(missing_ok=True)
         raise
-    with answer, part.open("ab" if answer.status == 206 else "wb") as file:
-        while chunk := answer.read(1 << 18):
-            file.write(chunk)
-            if file.tell() > MAX_BYTES:
-                file.truncate(0)
-                raise Refused(f"larger than {MAX_BYTES} bytes")
+    with answer:
+        tag = str(answer.headers.get("ETag") or answer.headers.get("Last-Modified") or "")
+        if why := refused.why(target.name, tag):
+            say(f"{target.name}: nothing new: it was refused here: {why}")
+            return None
+        refused.tagged(target.name, tag)
+        have = have if answer.status == 206 else 0
         told = answer.headers.get("Content-Length", "")
-        if told.isdigit() and file.tell() < int(told) + (have if answer.status == 206 else 0):
-            raise Refused("cut off; the next attempt goes on from there", EX_UNAVAILABLE)
+        to_come = int(told) if told.isdigit() else 0
+        try:
+            _check_room(target.parent, to_come)
+            with part.open("ab" if have else "wb") as file:
+                _save(answer, file, target.parent)
+                if file.tell() < to_come + have:
+                    raise Refused("cut off; the next attempt goes on from there", EX_UNAVAILABLE)
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            part.unlink(missing_ok=True)
+            raise Refused(f"{error.strerror}; nothing of it is kept", EX_NOROOM) from None
     part.replace(target)
     return target
+
+
+def _save(answer: Any, file: IO[bytes], folder: Path) -> None:
+    while chunk := answer.read(1 << 18):
+        if file.tell() + len(chunk) > MAX_BYTES:
+            file.truncate(0)
+            raise Refused(f"larger than {MAX_BYTES} bytes")
+        _check_room(folder, len(chunk))
+        file.write(chunk)
+
+
+def _check_room(folder: Path, size: int) -> None:
+    """Evidence and mails come first: a download must not take the last room from them."""
+    free = shutil.disk_usage(folder).free
+    if free < size + KEEP_FREE:
+        told = f"{free >> 20} MiB are free for {folder}, {(size + KEEP_FREE) >> 20} MiB are needed for the download"
+        raise OSError(errno.ENOSPC, f"{told}: make room, or use a larger card")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
+NO_ANSWER = "no answer"
 _TIMEOUT_S = 5.0
 
 
@@ -44,9 +45,6 @@ class Probe:
             answer = connection.getresponse()
             return answer.status == 200, answer.read(500).decode(errors="replace").strip()
         except (OSError, http.client.HTTPException) as error:
-            return False, f"no answer: {error}"
+            return False, f"{NO_ANSWER}: {error}"
         finally:
             connection.close()
-
-    def ready(self) -> bool:
-        return self.ask("readyz")[0]

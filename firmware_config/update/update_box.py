@@ -22,8 +22,11 @@ EX_OK, EX_BUSY = 0, 75
 
 
 def say(text: str) -> None:
-    """For the journal."""
-    print(f"[update] {text}", flush=True)
+    """For the journal, or for a terminal, which may be gone: whoever was connected to it is no part of the update."""
+    try:
+        print(f"[update] {text}", flush=True)
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 class Box:
