@@ -180,7 +180,9 @@ main() {
   export ORT_DISABLE_TELEMETRY=1 # onnxruntime reports to its maker otherwise
   LOG=$(mktemp)
   trap 'rm -f -- "$LOG"' EXIT
+  trap 'exit 129' HUP # dash runs what is to be done at the end for no signal but those named
   trap 'exit 130' INT
+  trap 'exit 141' PIPE
   trap 'exit 143' TERM
   part python
   # shellcheck source=firmware_config/install/python.sh

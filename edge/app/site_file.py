@@ -58,8 +58,12 @@ def read_site(path: Path) -> Site:
     """:raises ConfigError: it cannot be read, or says something that no site file says."""
     try:
         text = path.read_bytes().decode("utf-8-sig")  # some editors begin a file with a mark
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read: {error}") from None
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(
+            f"{path}: not UTF-8: {error}", hint="In the editor, save it with the encoding UTF-8."
+        ) from None
     return make_site(_parse(path, text), str(path))
 
 

@@ -5,18 +5,28 @@
 # beside it in kiosk-site-error.txt; the next boot tries again.
 set -eu
 
-FLASH=/opt/kiosk-guard/flash
+ROOT=${KIOSK_GUARD_INSTALL_ROOT:-} # the tests' own root; empty on a box
+FLASH=$ROOT/opt/kiosk-guard/flash
 
 say() { printf '%s\n' "[first boot] $*"; }
 
 boot_folder() { # the partition that any computer can write
-  for folder in /boot/firmware /boot; do
-    if [ -e "$folder/kiosk-site.toml" ] || [ -e "$folder/config.txt" ]; then
+  for folder in "$ROOT/boot/firmware" "$ROOT/boot"; do
+    if [ -n "$(site_file "$folder")" ] || [ -e "$folder/config.txt" ]; then
       printf '%s\n' "$folder"
       return 0
     fi
   done
-  printf '/boot\n'
+  printf '%s\n' "$ROOT/boot"
+}
+
+site_file() { # FOLDER: also with the ending that an editor adds and its computer does not show
+  for name in kiosk-site.toml kiosk-site.toml.txt; do
+    if [ -e "$1/$name" ]; then
+      printf '%s\n' "$1/$name"
+      return 0
+    fi
+  done
 }
 
 # Overwritten first: removing a file from a FAT partition leaves its words there. (A card's own wear levelling may still
@@ -38,9 +48,14 @@ identity() {
 
 install() {
   boot=$(boot_folder)
-  site=$boot/kiosk-site.toml
+  site=$(site_file "$boot")
+  if [ -n "$site" ] && [ -s "$site" ] && [ -z "$(tr -d '\000' <"$site" | head -c 1)" ]; then
+    say "$site was read before and overwritten; the power went before it was removed"
+    rm -f -- "$site"
+    site=''
+  fi
   set -- --offline "$FLASH/wheels"
-  if [ -e "$site" ]; then set -- "$@" --site "$site"; else say "no $site: the box starts with default values"; fi
+  if [ -n "$site" ]; then set -- "$@" --site "$site"; else say "no $boot/kiosk-site.toml: the box starts with default values"; fi
   log=$(mktemp)
   code=0
   sh "$FLASH/install.sh" "$@" </dev/null >"$log" 2>&1 || code=$?
@@ -51,12 +66,12 @@ install() {
     exit "$code"
   fi
   rm -f -- "$boot/kiosk-site-error.txt"
-  if [ -e "$site" ]; then
+  if [ -n "$site" ]; then
     say "erasing $site: its contents are in /etc/kiosk-guard now"
     erase "$site"
   fi
   for unit in kiosk-guard-identity.service kiosk-guard-firstboot.service; do
-    rm -f -- "/etc/systemd/system/$unit" "/etc/systemd/system/multi-user.target.wants/$unit"
+    rm -f -- "$ROOT/etc/systemd/system/$unit" "$ROOT/etc/systemd/system/multi-user.target.wants/$unit"
   done
   rm -rf -- "$FLASH"
   sync

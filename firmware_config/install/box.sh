@@ -24,8 +24,9 @@ prepare_folder() {
   if [ -d "$OPT" ] && [ ! -e "$OPT/$OWNER_TAG" ] && [ -n "$(ls -A -- "$OPT")" ]; then
     die "$EX_CANTCREAT" "$OPT exists and was not made by install.sh" "Move it away and run install.sh again."
   fi
-  mkdir -p -- "$OPT/releases"
+  mkdir -p -- "$OPT" # the mark first: a folder with something in it and without one is somebody else's
   [ -e "$OPT/$OWNER_TAG" ] || : >"$OPT/$OWNER_TAG"
+  mkdir -p -- "$OPT/releases"
   [ ! -e "$ETC/.made" ] || mv -f -- "$ETC/.made" "$MADE" # left by --uninstall without --purge
   lock "$OPT/$OWNER_TAG" "this machine"
   lock_updater
@@ -61,13 +62,14 @@ install_missing_packages() {
 }
 
 begin() { # from here on everything is undone if a step fails
-  PUT_BEFORE=$OPT/.files-before UNIT_WAS='' WAS_ACTIVE='' SWITCHED='' ENABLED='' CONFIG_CHANGED=''
+  PUT_BEFORE=$OPT/.files-before UNIT_WAS='' WAS_ACTIVE='' SWITCHED='' ENABLED='' CONFIG_CHANGED='' OLD_GUARDED=''
   PREVIOUS_RELEASE=$(link_target previous)
   if [ -n "$DRY_RUN" ]; then
     PUT_BEFORE=$PUT
     return 0
   fi
   ! systemctl -q is-active "$UNIT" || WAS_ACTIVE=1
+  [ -z "$WAS_ACTIVE" ] || [ -z "$OLD_RELEASE" ] || in_fault || OLD_GUARDED=1
   rm -rf -- "$UNDO"
   mkdir -- "$UNDO"
   cat -- "$PUT" >"$PUT_BEFORE" 2>/dev/null || : >"$PUT_BEFORE"
@@ -101,6 +103,7 @@ put_readable() { # SOURCE TARGET: for root to write and the service to read
   chmod 640 "$2.new"
   chgrp kiosk-guard "$2.new"
   mv -f -- "$2.new" "$2"
+  wrote "$2"
 }
 
 # What is particular to this box. It may ask on the terminal, and never does without one.
@@ -110,6 +113,7 @@ put_site() {
   before=$(cat -- "$CONFIG" "$ETC"/*-password 2>/dev/null | sha256sum)
   "$VENV/bin/kiosk-guard" provision "$SITE" --config "$CONFIG" --template "$template" ||
     die "$EX_DATAERR" "the site file was not accepted (see above)" "Mend $SITE and run install.sh again."
+  for each in "$CONFIG" "$ETC/mail-password" "$ETC/camera-password" "$ETC/.made-from-site"; do wrote "$each"; done
   [ "$before" = "$(cat -- "$CONFIG" "$ETC"/*-password 2>/dev/null | sha256sum)" ] || CONFIG_CHANGED=1
 }
 
@@ -142,7 +146,7 @@ finish() {
     return 0
   fi
   end_trial
-  RECORDING=''
+  RECORDING='' BUILT='' # whatever happens now, this release stays
   rm -rf -- "$UNDO" "$PUT_BEFORE"
   prune_releases
   sync

@@ -30,6 +30,7 @@ check_box() {
   check_systemd
   if examine check_platform; then check_platform; fi
   check_box_python
+  [ "$(id -u)" -ne 0 ] || for each in "$OPT" "$VAR" "$ROOT/etc/systemd/system"; do check_writable "$each"; done
   check_room "$OPT" "$BOX_DISK_MIB"
   check_room "$VAR" "$BOX_STATE_MIB"
   check_memory
@@ -93,6 +94,13 @@ check_room() { # FOLDER MIB
   [ ! -e "$OPT/current" ] || [ "$1" != "$VAR" ] || return 0 # a full state must not stand in the way of an upgrade
   free=$(free_mib "$1")
   [ "$free" -ge "$2" ] || problem "$EX_CANTCREAT" "$free MiB are free for $1, $2 MiB are needed" "Make room, or use a larger card."
+}
+
+check_writable() { # FOLDER: for root all can be written but what is mounted to be read only
+  near=$1
+  while [ ! -d "$near" ]; do near=$(dirname -- "$near"); done
+  [ -n "$DRY_RUN" ] || [ -w "$near" ] || problem "$EX_CANTCREAT" "$near cannot be written: it is on a read-only disk" \
+    "Make it writable first (mount -o remount,rw; raspi-config: overlay file system off). A card that became read-only by itself is worn out: use a new one."
 }
 
 check_memory() {

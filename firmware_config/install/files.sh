@@ -48,9 +48,24 @@ keep_old() { # FILE: as it is now, for roll_back
   fi
 }
 
+# A run that was cut off is undone by the next one, weeks later perhaps: what somebody has written since stays.
+wrote() { # FILE: one that people change, too, as we wrote it
+  [ -z "$RECORDING" ] || [ ! -e "$1" ] || sha256sum -- "$1" >>"$UNDO/wrote"
+}
+
+changed_since() { # FILE
+  [ -e "$1" ] && grep -qsF -- "  $1" "$UNDO/wrote" && ! grep -qxF -- "$(sha256sum -- "$1")" "$UNDO/wrote"
+}
+
 restore_old() {
-  [ ! -e "$UNDO/new" ] || while read -r path; do rm -f -- "$path"; done <"$UNDO/new"
+  [ ! -e "$UNDO/new" ] || while read -r path; do
+    if changed_since "$path"; then warn "$path was changed since, and stays"; else rm -f -- "$path"; fi
+  done <"$UNDO/new"
   [ ! -d "$UNDO/old" ] || (cd "$UNDO/old" && find . ! -type d) | while read -r path; do
+    if changed_since "${path#.}"; then
+      warn "${path#.} was changed since, and stays"
+      continue
+    fi
     cp -Pp -- "$UNDO/old/$path" "/$path.restored" && mv -fT -- "/$path.restored" "/$path"
   done
 }

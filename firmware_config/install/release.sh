@@ -28,6 +28,14 @@ choose_release() {
     RELEASE=$version+$(printf '%.8s' "$FINGERPRINT")
   fi
   VENV=$OPT/releases/$RELEASE
+  # The one that runs is never built over, however damaged: if that fails there would be none.
+  if [ "$RELEASE" = "$OLD_RELEASE" ] && ! { is_complete "$RELEASE" "$FINGERPRINT" && release_works >/dev/null 2>&1; }; then
+    case $RELEASE in
+      *+*) RELEASE=$RELEASE.again ;;
+      *) RELEASE=$version+$(printf '%.8s' "$FINGERPRINT") ;;
+    esac
+    VENV=$OPT/releases/$RELEASE
+  fi
 }
 
 release_works() { "$VENV/bin/python" -c 'import cv2, onnxruntime, edge' && "$VENV/bin/kiosk-guard" version >/dev/null; }
@@ -145,6 +153,11 @@ start_service() {
     journalctl -q -n 15 -o cat -u "$UNIT" >&2 || true
     die "$EX_SOFTWARE" "release $RELEASE does not keep running (see above)" "All of it: journalctl -u kiosk-guard"
   fi
+  if [ -n "${SWITCHED:-}" ] && [ -n "$OLD_GUARDED" ] && in_fault; then
+    systemctl show -p StatusText --value "$UNIT" >&2
+    die "$EX_SOFTWARE" "release $RELEASE does not guard here (see above), and the one before did" \
+      "Mend what it says, or report it, and run install.sh again."
+  fi
 }
 
 enable_units() {
@@ -179,10 +192,20 @@ prune_releases() { # SD cards are small: only what runs and what ran before stay
   done
 }
 
-# Called however the script ends. What was begun and not finished is undone; the old version runs on.
+drop_built() { # what was built and is not to stay; never what runs
+  [ -z "${BUILT:-}" ] || [ "$(link_target current)" = "$(basename -- "$BUILT")" ] || rm -rf -- "$BUILT"
+}
+
+# Up, but only to say what is wrong (fault mode); the words are what systemd shows as the unit's state.
+in_fault() { case $(systemctl show -p StatusText --value "$UNIT" 2>/dev/null) in FAULT*) return 0 ;; esac; return 1; }
+
+# Called however the script ends. What was begun and not finished is undone; the old version runs on. Nothing may keep it
+# from its end: not a terminal that is gone, not a second Ctrl-C, not a disk that is full.
 roll_back() {
   code=$?
-  trap - EXIT INT TERM
+  trap - EXIT
+  trap '' HUP INT TERM PIPE
+  set +e
   rm -f -- "$LOG"
   if [ -n "$RECORDING" ]; then
     say "Undoing what was begun ..." >&2
@@ -191,12 +214,13 @@ roll_back() {
       case $each in *.service) ;; *) systemctl stop "$each" 2>/dev/null || true ;; esac
     done
     [ -n "$OLD_RELEASE" ] || systemctl stop "$UNIT" 2>/dev/null || true
-    restore_old
     if [ -n "${SWITCHED:-}" ]; then
       if [ -n "$OLD_RELEASE" ]; then point current "$OLD_RELEASE"; else rm -f -- "$OPT/current"; fi
       if [ -n "$PREVIOUS_RELEASE" ]; then point previous "$PREVIOUS_RELEASE"; else rm -f -- "$OPT/previous"; fi
-      end_trial
     fi
+    drop_built # before the files: they may need the room
+    restore_old
+    [ -z "${SWITCHED:-}" ] || end_trial
     systemctl daemon-reload || true
     [ -z "$WAS_ACTIVE" ] || systemctl restart "$UNIT" || true
     rm -rf -- "$UNDO"
@@ -204,7 +228,7 @@ roll_back() {
       say "Release $OLD_RELEASE is in place again, the service is $(systemctl is-active "$UNIT" || true)." >&2
     fi
   fi
-  if [ "$code" != 0 ] && [ -n "${BUILT:-}" ]; then rm -rf -- "$BUILT"; fi
+  [ "$code" = 0 ] || drop_built
   if [ -n "${TRIAL:-}" ]; then # one that was there before: go on judging
     exec 8>&-
     systemctl start --no-block kiosk-guard-update-judge.service || true

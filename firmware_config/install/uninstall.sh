@@ -27,27 +27,31 @@ uninstall() {
   fi
 }
 
+# What is listed, and what a run that was cut off had put there and not listed yet; never the operator's own.
+put_files() {
+  cat -- "$PUT" 2>/dev/null || true
+  grep -vsF -e "$ETC/" -e "$OPT/" -e "$VAR/" -- "$UNDO/new" || true
+}
+
 stop_units() {
-  [ -e "$PUT" ] || return 0
-  while read -r path; do
+  put_files | while read -r path; do
     case $path in
       */systemd/system/*.service | */systemd/system/*.timer | */systemd/system/*.path | */systemd/system/*.socket)
-        would "stop and disable ${path##*/}" || systemctl -q disable --now "${path##*/}" || true
+        would "stop and disable ${path##*/}" || systemctl -q disable --now "${path##*/}" </dev/null || true
         ;;
     esac
-  done <"$PUT"
+  done
 }
 
 remove_files() {
-  [ -e "$PUT" ] || return 0
-  while read -r path; do would "remove $path" || rm -f -- "$path"; done <"$PUT"
+  put_files | while read -r path; do would "remove $path" || rm -f -- "$path" "$path.new"; done
   [ -z "$DRY_RUN" ] || return 0
   rm -rf -- "$ROOT/usr/local/lib/kiosk-guard/__pycache__" # Python's, of the updater
   remove_made_folders
   rm -f -- "$ROOT"/var/lib/systemd/timers/stamp-kiosk-guard*
   rmdir -- "$ROOT/var/lib/systemd/timers" 2>/dev/null || true # there since the first timer with a memory; ours, if empty
   systemctl daemon-reload
-  if grep -q journald.conf.d "$PUT"; then systemctl restart systemd-journald.service; fi
+  if put_files | grep -q journald.conf.d; then systemctl restart systemd-journald.service; fi
   { udevadm control --reload; } >/dev/null 2>&1 || true
   systemctl reset-failed 'kiosk-guard*' 2>/dev/null || true
 }
