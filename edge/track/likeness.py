@@ -23,6 +23,7 @@ _MAX_HAND = 0.6  # ... up to here
 _AT_HAND = 0.2  # heights outside a person's box within which they may hold a thing
 _HIDDEN_SHARE = 0.4  # of a box, from which on somebody nearer hides it
 _INSIDE, _AS_TALL, _SAME_FEET = 0.9, 0.85, 0.1  # of its area, of the other's height, of the heights
+_TWO, _APART = 2, 0.3  # people in one box, who share less than this of both their boxes
 _MAX_LOG_RATIO_THING = 0.9  # a thing turns in the hand
 
 
@@ -72,10 +73,12 @@ def _cost(predicted: F64, measured: F64, *, away: F64, alike: F64) -> F64:
 
 
 def doubles(xyxy: F32, score: F32) -> Bool:
-    """Which boxes (N, 4) of people are another, surer one's over again, without the arm that it has stretched out: (N,).
+    """Which boxes (N, 4) of people show nobody of their own: (N,).
 
-    Such a box lies inside the other, as tall, on the same feet, but overlaps it too little for the detector's own suppression. Who
-    stands behind somebody is less tall in the picture, and their feet are higher up.
+    One is another, surer one's over again, without the arm that it has stretched out. Such a box lies inside the other, as tall, on the
+    same feet, but overlaps it too little for the detector's own suppression. Who stands behind somebody is less tall in the picture, and
+    their feet are higher up. The other kind is drawn round two people beside each other, who have boxes of their own inside it: it may be
+    surer than they are, and takes away neither.
     """
     tall = np.maximum(xyxy[:, 3] - xyxy[:, 1], 1.0)
     sides = np.minimum(xyxy[:, None, 2:], xyxy[None, :, 2:]) - np.maximum(xyxy[:, None, :2], xyxy[None, :, :2])
@@ -84,7 +87,13 @@ def doubles(xyxy: F32, score: F32) -> Bool:
     alike = (tall[:, None] > _AS_TALL * tall[None, :]) & (
         np.abs(xyxy[:, None, 3] - xyxy[None, :, 3]) < _SAME_FEET * tall
     )
-    found: Bool = (inside & alike & (score[None, :] > score[:, None])).any(axis=1)
+    within = inside & alike
+    within &= ~np.eye(len(within), dtype=np.bool_)
+    held = within.sum(axis=0) >= _TWO
+    if held.any():
+        apart, part = (iou(xyxy, xyxy) < _APART).astype(np.float32), within.astype(np.float32)
+        held = (part * (apart @ part)).sum(axis=0) > 0
+    found: Bool = held | (within & ~held[None, :] & (score[None, :] > score[:, None])).any(axis=1)
     return found
 
 

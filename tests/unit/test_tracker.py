@@ -425,6 +425,18 @@ def test_who_stands_behind_somebody_is_no_double() -> None:
         assert len(seen) >= 2
 
 
+@pytest.mark.parametrize("sure", [0.75, 0.49])
+def test_a_box_round_two_people_takes_away_neither_and_is_nobody(sure: float) -> None:
+    """As seen on a rendered crowd: two at 20 px from each other, and a third box round both."""
+    t = tracker()
+    for k in range(6):
+        two = Thing(0, x=468 + k, feet=217, height=101), Thing(1, x=494 + k, feet=214, height=100, score=0.46)
+        found = t.update(detections(*two, Thing(2, x=480 + k, feet=216, height=101, width=63, score=sure)), k / 5)
+    assert found.track_id.tolist() == [1, 2]
+    assert found.unseen_s.tolist() == [0, 0]
+    assert (found.xyxy[:, 2] - found.xyxy[:, 0]).max() < 50
+
+
 def test_a_doubtful_thing_in_an_empty_room_is_nobody_to_follow() -> None:
     t = tracker()
     for k in range(20):
