@@ -12,12 +12,12 @@ import onnx
 import onnxslim
 import torch
 from torch import nn
-from ultralytics import YOLO
 
 from export.arrange import tidy
 from export.errors import ExportError, MissingInputError
 from export.graph import BOXES_NAME, INPUT_NAME, SCORES_NAME
 from export.stages import map_sha256
+from export.weights import load_weights
 
 # Old enough for every onnxruntime we support, new enough for per-channel QuantizeLinear.
 OPSET = 17
@@ -83,15 +83,8 @@ def load_network(weights: Path) -> tuple[nn.Module, tuple[str, ...], str]:
     if not weights.is_file():
         # ultralytics would try to download a file of that name.
         raise MissingInputError(f"{weights}: no such file", hint="name the weights to export, for example yolov8n.pt")
-    try:
-        model = YOLO(str(weights))
-    except Exception as error:  # torch and pickle raise anything
-        raise ExportError(
-            f"{weights}: cannot be loaded: {error}", hint="a .pt file saved by ultralytics is needed"
-        ) from error
-    network = model.model
-    if model.task != "detect" or not isinstance(network, nn.Module):
-        raise ExportError(f"{weights}: a model for {model.task!r}", hint="only detection models can be exported")
+    model = load_weights(weights, to_be="exported")
+    network: nn.Module = model.model
     names = tuple(str(name) for _, name in sorted(model.names.items()))
     if len(set(names)) != len(names) or not all(1 <= len(name) <= 100 for name in names):
         raise ExportError(

@@ -104,10 +104,11 @@ def _train(args: argparse.Namespace) -> None:
     train, val = read_for_training(args.data, allowed_empty=args.allow_empty, leave_out=args.leave_out)
     _say(f"{len(train.images)} training and {len(val.images)} validation images, {', '.join(train.names)}")
     from export import training  # noqa: PLC0415
+    from export.weights import load_weights  # noqa: PLC0415
 
     _check_device(args.device)
     for weights in filter(None, (args.weights, args.fill_persons)):
-        training.load_weights(weights)
+        load_weights(weights, to_be="trained")
     settings = _settings(args, recipe)
     run = training.Run(
         folder=args.out, weights=args.weights, data_yaml=args.out / "data.yaml", recipe=recipe, settings=settings

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from ultralytics import YOLO
 from ultralytics.models.yolo.detect import DetectionTrainer
 from ultralytics.utils import YAML
 
 from export.augment import KioskAugment
 from export.errors import ExportError
 from export.stages import MAP_STAGE
+from export.weights import load_weights
 
 if TYPE_CHECKING:
     from export.dataset import Dataset
@@ -87,22 +87,6 @@ def _as_float(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return type(value)(_as_float(item) for item in value)
     return value
-
-
-def load_weights(weights: Path) -> Any:
-    """An ultralytics model that detects, from its file.
-
-    :raises ExportError: it cannot be loaded, or does something else.
-    """
-    try:
-        model = YOLO(str(weights))
-    except Exception as error:  # torch and pickle raise anything
-        raise ExportError(
-            f"{weights}: cannot be loaded: {error}", hint="a .pt file saved by ultralytics is needed"
-        ) from error
-    if model.task != "detect":
-        raise ExportError(f"{weights}: a model for {model.task!r}", hint="only detection models can be trained")
-    return model
 
 
 class Run:
@@ -183,7 +167,7 @@ class Run:
         cache: bool,
         keep_map: bool,
     ) -> None:
-        model = load_weights(checkpoint or self._weights)
+        model = load_weights(checkpoint or self._weights, to_be="trained")
         keep = _Keeper(self)
         model.add_callback("on_train_epoch_start", keep.epoch_starts)
         model.add_callback("on_model_save", keep.saved)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import ssl
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _FAKES = Path(__file__).resolve().parent
 CA = _FAKES / "localhost.pem"
@@ -42,6 +46,22 @@ class FileServer:
         context.load_cert_chain(CA, _FAKES / "localhost.key")
         self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    @classmethod
+    @contextlib.contextmanager
+    def of_a_fleet(cls, release: Path) -> Iterator[FileServer]:
+        """One that has this release, the newest, for as long as the context lasts."""
+        made = cls()
+        made.content = release.read_bytes()
+        made.more["/fleet/latest"] = f"{release.name}\n".encode()
+        yield made
+        made.server.shutdown()
+        made.server.server_close()
+
+    @property
+    def update_conf(self) -> str:
+        """A box's ``update.conf`` that names this server."""
+        return f"[update]\nurl = https://localhost:{self.server.server_port}/fleet/\nca_file = {CA}\n"
 
     @property
     def url(self) -> str:

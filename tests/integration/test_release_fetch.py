@@ -8,7 +8,7 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
-from fakes.file_server import CA, FileServer
+from fakes.file_server import FileServer
 from fakes.releases import Box, Maker
 
 if TYPE_CHECKING:
@@ -28,20 +28,15 @@ def release(maker: Maker) -> Path:
 
 @pytest.fixture
 def server(release: Path) -> Iterator[FileServer]:
-    made = FileServer()
-    made.content = release.read_bytes()
-    made.more["/fleet/latest"] = f"{release.name}\n".encode()
-    yield made
-    made.server.shutdown()
-    made.server.server_close()
+    with FileServer.of_a_fleet(release) as made:
+        yield made
 
 
 @pytest.fixture
 def box(tmp_path: Path, maker: Maker, server: FileServer) -> Box:
     made = Box(tmp_path, maker)
     made.adopt("0.9.0")
-    url = f"https://localhost:{server.server.server_port}/fleet/"
-    (made.etc / "update.conf").write_text(f"[update]\nurl = {url}\nca_file = {CA}\n")
+    (made.etc / "update.conf").write_text(server.update_conf)
     return made
 
 

@@ -14,7 +14,7 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from fakes.file_server import CA, FileServer
+from fakes.file_server import FileServer
 from fakes.releases import UPDATE, Box, Maker
 
 if TYPE_CHECKING:
@@ -34,12 +34,8 @@ def release(maker: Maker) -> Path:
 
 @pytest.fixture
 def server(release: Path) -> Iterator[FileServer]:
-    made = FileServer()
-    made.content = release.read_bytes()
-    made.more["/fleet/latest"] = f"{release.name}\n".encode()
-    yield made
-    made.server.shutdown()
-    made.server.server_close()
+    with FileServer.of_a_fleet(release) as made:
+        yield made
 
 
 @pytest.fixture
@@ -52,8 +48,7 @@ def box(tmp_path: Path, maker: Maker) -> Box:
 @pytest.fixture
 def fed(box: Box, server: FileServer) -> Box:
     """It has an address to fetch from."""
-    url = f"https://localhost:{server.server.server_port}/fleet/"
-    (box.etc / "update.conf").write_text(f"[update]\nurl = {url}\nca_file = {CA}\n")
+    (box.etc / "update.conf").write_text(server.update_conf)
     return box
 
 
