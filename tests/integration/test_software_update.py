@@ -38,13 +38,8 @@ MIGRATIONS += (
 
 
 @pytest.fixture(scope="module")
-def maker(tmp_path_factory: pytest.TempPathFactory) -> Maker:
-    return Maker(tmp_path_factory.mktemp("maker"))
-
-
-@pytest.fixture(scope="module")
-def good(maker: Maker) -> Path:
-    return maker.release("0.9.1")
+def good(release: Path) -> Path:
+    return release
 
 
 @pytest.fixture

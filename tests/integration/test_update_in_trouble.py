@@ -14,28 +14,13 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from fakes.file_server import FileServer
 from fakes.releases import UPDATE, Box, Maker
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-
-@pytest.fixture(scope="module")
-def maker(tmp_path_factory: pytest.TempPathFactory) -> Maker:
-    return Maker(tmp_path_factory.mktemp("maker"))
-
-
-@pytest.fixture(scope="module")
-def release(maker: Maker) -> Path:
-    return maker.release("0.9.1")
-
-
-@pytest.fixture
-def server(release: Path) -> Iterator[FileServer]:
-    with FileServer.of_a_fleet(release) as made:
-        yield made
+    from fakes.file_server import FileServer
 
 
 @pytest.fixture
