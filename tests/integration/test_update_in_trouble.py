@@ -103,8 +103,8 @@ def test_a_connection_that_breaks_and_ctrl_c_leave_no_trial_without_a_judge(
     start_trial(box)
     mine, its = pty.openpty()
     command = [sys.executable, "-I", UPDATE, "--root", box.root, "--systemctl", box.systemctl, "--health", box.health]
-    judge = subprocess.Popen(
-        [*command, "--trial-s", "4", "--ready-s", "2", "judge"],
+    judge = subprocess.Popen(  # tests in the background of a shell ignore Ctrl-C, and what they start would, too
+        ["env", "--default-signal=INT", *command, "--trial-s", "4", "--ready-s", "2", "judge"],
         stdout=its,
         stderr=its,
         env={**os.environ, "BOX": str(box.root)},
